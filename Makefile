@@ -1,0 +1,92 @@
+# Everything a contributor runs. GNU make 3.81 (macOS) is enough.
+#
+# .venv is made when it is missing, with the newest Python 3.11+ found; `PYTHON=...` chooses one.
+# Each set of packages has a stamp of its own, written last: what was interrupted is done again, and
+# what is there is not installed twice.
+
+VENV := .venv
+BIN := $(VENV)/bin
+ORACLES_VENV := .venv-oracles
+ORACLES_BIN := $(ORACLES_VENV)/bin
+# Set PIP_FLAGS= to see what pip does.
+PIP_FLAGS ?= --quiet
+# For example: make oracles ORACLES_PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+ORACLES_PIP_FLAGS ?=
+PIP_INSTALL = -m pip install --disable-pip-version-check $(PIP_FLAGS)
+
+PYTHON ?=
+export PYTHON
+
+# Two installs into one environment at once would break it.
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint docs oracles clean
+
+help:
+	@echo "make demo     train a small CNN on handwritten digits (installs what it needs)"
+	@echo "make test     run the tests"
+	@echo "make lint     ruff, mypy, the import contracts, the length of files"
+	@echo "make docs     run the examples of the documentation; every public name has one"
+	@echo "make oracles  compare with PyTorch, in an environment of its own (.venv-oracles)"
+	@echo "make clean    remove the environments and caches"
+	@echo
+	@echo "PYTHON=/path/to/python3 chooses the Python; arguments for pytest: make test ARGS='-k shape'"
+
+# An environment dies when its folder is moved or its Python is removed: then it is made anew.
+define check_venv
+ifneq ($$(wildcard $(1)/.made),)
+ifneq ($$(shell $(1)/bin/python -c 'print("runs")' 2>/dev/null) $$(shell cat $(1)/.made),runs $$(CURDIR)/$(1))
+$$(shell rm -f $(1)/.made)
+endif
+endif
+endef
+$(eval $(call check_venv,$(VENV)))
+$(eval $(call check_venv,$(ORACLES_VENV)))
+
+$(VENV)/.made:
+	@sh tools/make_venv.sh $(VENV)
+
+$(VENV)/.plots: $(VENV)/.made pyproject.toml
+	@echo "Installing retrograd and what the demo needs"
+	@$(BIN)/python $(PIP_INSTALL) -e '.[plots]'
+	@touch $@
+
+# The optional readers and plots belong to what is tested; PyTorch does not.
+$(VENV)/.dev: $(VENV)/.made pyproject.toml
+	@echo "Installing retrograd and the tools for development"
+	@$(BIN)/python $(PIP_INSTALL) -e '.[dev,images,plots,tables]'
+	@touch $@
+
+$(ORACLES_VENV)/.made:
+	@sh tools/make_venv.sh $(ORACLES_VENV) 3.11
+
+$(ORACLES_VENV)/.oracles: $(ORACLES_VENV)/.made pyproject.toml
+	@echo "Installing retrograd and PyTorch (CPU is enough; CONTRIBUTING.md says how to avoid CUDA)"
+	@$(ORACLES_BIN)/python $(PIP_INSTALL) $(ORACLES_PIP_FLAGS) -e '.[oracles]'
+	@touch $@
+
+demo: $(VENV)/.plots
+	@$(BIN)/retrograd demo $(ARGS)
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	@echo "ruff check"; $(BIN)/ruff check .
+	@echo "ruff format --check"; $(BIN)/ruff format --check .
+	@echo "mypy"; $(BIN)/mypy
+	@echo "lint-imports"; $(BIN)/lint-imports
+	@echo "file length"; $(BIN)/python tools/check_file_length.py
+
+docs: $(VENV)/.dev
+	@$(BIN)/python -m pytest --doctest-modules --doctest-glob='*.md' src/retrograd docs README.md
+	@$(BIN)/python tools/run_examples.py README.md
+	@$(BIN)/python tools/check_docs.py
+
+oracles: $(ORACLES_VENV)/.oracles
+	@$(ORACLES_BIN)/python -m pytest oracles $(ARGS)
+
+clean:
+	rm -rf $(VENV) $(ORACLES_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .import_linter_cache
+	find src tests tools oracles -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
