@@ -80,7 +80,7 @@ def test_a_failed_download_keeps_the_earlier_file(server: Server, tmp_path: Path
 
 
 def test_no_server(server: Server, tmp_path: Path) -> None:
-    server.http.server_close()
+    server.close()
     with pytest.raises(DownloadError, match="cannot be reached") as caught:
         fetch(server, tmp_path / "file.gz")
     assert "Without a network, pass the folder." in str(caught.value)
