@@ -10,4 +10,4 @@ python=$(sh "$(dirname "$0")/find_python.sh" "${2:-}")
 rm -rf "$folder"
 echo "Making $folder with $("$python" --version 2>&1) ($python)"
 "$python" -m venv "$folder"
-printf '%s\n' "$PWD/$folder" >"$folder/.made"
+printf '%s\n' "$(pwd -P)/$folder" >"$folder/.made"
