@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.helpers import Server, make_idx
 
 from retrograd.config import get_config
 from retrograd.data import datasets
@@ -20,6 +19,7 @@ from retrograd.errors import (
     DownloadError,
     FileFormatError,
 )
+from tests.data.helpers import Server, make_idx
 
 
 def test_digits_are_the_published_ones() -> None:

@@ -7,10 +7,10 @@ import io
 from pathlib import Path
 
 import pytest
-from tests.data.helpers import Server
 
 from retrograd.data import download
 from retrograd.errors import DownloadError, SaveError
+from tests.data.helpers import Server
 
 CONTENT = bytes(range(256)) * 4000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

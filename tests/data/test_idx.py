@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.helpers import make_idx
 
 from retrograd.data.idx import read_idx
 from retrograd.errors import DataError, FileFormatError
+from tests.data.helpers import make_idx
 
 
 @pytest.mark.parametrize("compress", [False, True])
