@@ -1,0 +1,1 @@
+"""Data: tables, data sets and batches, and what happens to them around the network."""
