@@ -28,12 +28,13 @@ with warnings.catch_warnings():
     from torch.testing._internal.common_methods_invocations import op_db
 
 RELATIVE_TOLERANCE = 1e-9
-ABSOLUTE_TOLERANCE = 1e-10
 SMALLEST_NUMBER_OF_OPERATIONS = 60
 SMALLEST_NUMBER_OF_SAMPLES = 1_500
 
-# Samples that are left out because PyTorch's answer there is a choice of its own.
-KNOWN_DIFFERENCES: dict[str, str] = {}
+# Where PyTorch's own float64 gradient is less exact.
+LOOSER_TOLERANCES: dict[str, float] = {
+    "nn.functional.hardswish": 1e-7,  # its gradient multiplies by 1/3 rounded to float32
+}
 
 
 def full_name(op: Any) -> str:
@@ -74,10 +75,12 @@ def describe(value: Any) -> Any:
     return value
 
 
-def check_close(ours: Any, theirs: torch.Tensor, what: str) -> None:
+def check_close(
+    ours: Any, theirs: torch.Tensor, what: str, tolerance: float = RELATIVE_TOLERANCE
+) -> None:
     """Equal shapes, equal kinds of numbers, equal values within the tolerance."""
     actual = np.asarray(ours)
-    expected = theirs.detach().numpy()
+    expected = theirs.numpy(force=True)
     assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, PyTorch {expected.shape}"
     if expected.dtype.kind != "f":
         assert actual.dtype.kind in "iub", f"{what}: dtype {actual.dtype}, PyTorch {expected.dtype}"
@@ -86,9 +89,8 @@ def check_close(ours: Any, theirs: torch.Tensor, what: str) -> None:
     assert actual.dtype == expected.dtype, f"{what}: dtype {actual.dtype}, PyTorch {expected.dtype}"
     finite = np.abs(expected[np.isfinite(expected)])
     scale = max(1.0, float(finite.max(initial=0.0)))
-    close = np.isclose(
-        actual, expected, rtol=RELATIVE_TOLERANCE, atol=ABSOLUTE_TOLERANCE * scale, equal_nan=True
-    )
+    absolute = 0.1 * tolerance * scale
+    close = np.isclose(actual, expected, rtol=tolerance, atol=absolute, equal_nan=True)
     if not close.all():
         place = tuple(int(index) for index in np.argwhere(~close)[0])
         raise AssertionError(
@@ -172,10 +174,11 @@ class Comparison:
             check_close(value, theirs[index], f"output {index} of vjp")
         gradients = pullback(tuple(rg.array(cotangent) for cotangent in cotangents))
         assert len(gradients) == len(self.tensors)
+        tolerance = LOOSER_TOLERANCES.get(full_name(self.op), RELATIVE_TOLERANCE)
         for index, (actual, expected) in enumerate(zip(gradients, expected_gradients, strict=True)):
             if expected is None:
                 expected = torch.zeros_like(self.tensors[index])
-            check_close(actual, expected, f"gradient {index}")
+            check_close(actual, expected, f"gradient {index}", tolerance)
         return True
 
 
@@ -233,11 +236,8 @@ def test_enough_is_compared(tables: dict[str, list[str]], request: pytest.Fixtur
         reasons = "; ".join(f"{reason} ({n})" for reason, n in count.skipped.most_common())
         skipped = sum(count.skipped.values())
         lines.append(f"{name:44} {count.values:7} {count.gradients:9} {skipped:8}  {reasons}")
-    operations = {
-        name.split(".")[0] if not name.startswith(("nn.", "linalg.", "special.")) else name
-        for name, count in COUNTS.items()
-        if count.values
-    }
+    # Variants of one operator ("max.binary") count once.
+    operations = {operators()[name].name for name, count in COUNTS.items() if count.values}
     values = sum(count.values for count in COUNTS.values())
     gradients = sum(count.gradients for count in COUNTS.values())
     skipped = sum(sum(count.skipped.values()) for count in COUNTS.values())

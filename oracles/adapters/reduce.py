@@ -128,11 +128,12 @@ def cumsum(x: Any, dim: int, dtype: torch.dtype | None = None) -> Any:
 
 @adapts("sort")
 def sort(x: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
-    if descending:
-        raise Skip("descending order: rg.sort is ascending, as NumPy's")
     row, axis = axis_of(x, dim)
-    # Without ties the order is a function of the values, so that positions can be compared too.
-    return rg.sort(row, axis=axis).reshape(x.shape), rg.argsort(row, axis=axis).reshape(x.shape)
+    # The samples have no ties: the order is a function of the values.
+    values, positions = rg.sort(row, axis=axis), rg.argsort(row, axis=axis)
+    if descending:
+        values, positions = rg.flip(values, axis=axis), rg.flip(positions, axis=axis)
+    return values.reshape(x.shape), positions.reshape(x.shape)
 
 
 @adapts("msort")
@@ -154,6 +155,8 @@ def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = Tru
 
 @adapts("diff")
 def diff(x: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    if n == 0:
+        return x
     parts = [part for part in (prepend, x, append) if part is not None]
     if len(parts) > 1:
         x = rg.concatenate(parts, axis=dim)

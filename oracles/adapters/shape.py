@@ -157,9 +157,8 @@ def unbind(x: Any, dim: int = 0) -> Any:
 
 
 @adapts("flip")
-def flip(x: Any, *dims: Any) -> Any:
-    axes = sizes_of(dims)
-    return rg.flip(x, axis=axes) if axes and x.ndim else x
+def flip(x: Any, dims: Any) -> Any:
+    return rg.flip(x, axis=tuple(dims)) if dims and x.ndim else x
 
 
 adapts("fliplr")(lambda x: rg.flip(x, axis=1))
@@ -177,7 +176,9 @@ def tile(x: Any, *counts: Any) -> Any:
 
 
 @adapts("repeat_interleave")
-def repeat_interleave(x: Any, repeats: Any, dim: int | None = None) -> Any:
+def repeat_interleave(
+    x: Any, repeats: Any, dim: int | None = None, output_size: int | None = None
+) -> Any:
     if isinstance(repeats, rg.Array):
         raise Skip("a number of repeats for each element")
     return rg.repeat(x.reshape(1) if x.ndim == 0 else x, repeats, axis=dim)
@@ -236,6 +237,8 @@ def triu(x: Any, diagonal: int = 0) -> Any:
 
 @adapts("atleast_1d")
 def atleast_1d(*arrays: Any) -> Any:
+    if isinstance(arrays[0], (tuple, list)):
+        arrays = tuple(arrays[0])
     return tuple(axis_of(array, 0)[0] for array in arrays)
 
 
