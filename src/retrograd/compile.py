@@ -1,0 +1,196 @@
+"""rg.compile: the one place where tracing, the chain rule and an executor meet."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+from . import interpret
+from .errors import ArgumentError, ArgumentTypeError, hide_internal_frames, suggest
+from .ir import Graph, format_graph
+from .ops.promotion import convert
+from .ir.types import float32, int32
+from .staging import Call, Staged, describe, trace
+from .trace import Array, Tracer
+from .transforms import parameter_names
+
+Executor = Callable[[Graph, Sequence[Any]], list[Any]]
+
+EXECUTORS: dict[str, Executor] = {"numpy": interpret.run}
+"""The readers of a Graph, by name."""
+
+
+class NeedsState(Exception):
+    """An Optimizer without state was used while tracing: its state is made first, then traced.
+
+    Args:
+        optimizer: the copy that was used.
+        prepare: called with the caller's Optimizer; makes the state.
+    """
+
+    def __init__(self, optimizer: Any, prepare: Callable[[Any], None]) -> None:
+        super().__init__("an Optimizer needs its state before it is traced")
+        self.optimizer = optimizer
+        self.prepare = prepare
+
+
+@dataclass(slots=True)
+class Program:
+    """A traced call: its staged form and the executor that runs it."""
+
+    staged: Staged
+    execute: Executor
+
+
+class CompiledFunction:
+    """A function that is traced once for each structure of its arguments, and then only run.
+
+    Made by `rg.compile`.
+    """
+
+    def __init__(self, function: Callable[..., Any], executor: str) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.executor = executor
+        self.programs: dict[Any, Program] = {}
+        self._names = parameter_names(function)
+
+    @property
+    def trace_count(self) -> int:
+        """How many programs have been traced: one for each structure, shapes and dtypes."""
+        return len(self.programs)
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        try:
+            call = describe(arguments, keywords, self._names)
+            if any(isinstance(leaf.value, Tracer) for leaf in call.leaves):
+                return self.function(*arguments, **keywords)
+            program, call = self._find(call, arguments, keywords)
+            inputs = [array.concrete() for array in program.staged.inputs(call)]
+            outputs: list[Any] = [
+                _strengthen(Array(value), weak)
+                for value, weak in zip(
+                    program.execute(program.staged.graph, inputs),
+                    program.staged.weak_outputs,
+                    strict=True,
+                )
+            ]
+            program.staged.write_back(call, outputs)
+            return program.staged.rebuild(outputs)
+        except Exception as error:
+            raise hide_internal_frames(error)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def _find(
+        self, call: Call, arguments: Sequence[Any], keywords: dict[str, Any]
+    ) -> tuple[Program, Call]:
+        key = call.key()
+        program = self.programs.get(key)
+        if program is not None:
+            return program, call
+        prepared: list[Any] = []
+        try:
+            while True:
+                try:
+                    staged = self._trace(call)
+                    break
+                except NeedsState as request:
+                    original = _original_of(request.optimizer, call)
+                    request.prepare(original)
+                    prepared.append(original)
+                    call = describe(arguments, keywords, self._names)
+        except Exception:
+            for original in prepared:
+                original.state = None
+            raise
+        program = Program(staged, EXECUTORS[self.executor])
+        self.programs[call.key()] = program
+        return program, call
+
+    def _trace(self, call: Call) -> Staged:
+        return trace(
+            self.function,
+            call,
+            lambda leaf: True,
+            name=getattr(self.function, "__name__", "function"),
+            abstract="a compiled function",
+            forbid_closures=True,
+            trace_ambient=True,
+        )
+
+    def graph(self, *arguments: Any, **keywords: Any) -> Graph:
+        """The program for these arguments, without running it."""
+        call = describe(arguments, keywords, self._names)
+        return self._find(call, arguments, keywords)[0].staged.graph
+
+    def text(self, *arguments: Any, **keywords: Any) -> str:
+        """The program for these arguments, printed with source lines and module paths."""
+        return format_graph(self.graph(*arguments, **keywords), sources=True)
+
+
+def _original_of(copy: Any, call: Call) -> Any:
+    for path, original in zip(
+        call.description.object_paths, call.description.objects, strict=True
+    ):
+        if type(original) is type(copy) and path == copy.__dict__.get("_path"):
+            return original
+    raise ArgumentError(
+        f"The compiled function uses a {type(copy).__name__} that was not passed to it.",
+        fix="pass the Optimizer as an argument",
+    )
+
+
+def _strengthen(array: Array, weak: bool) -> Array:
+    """Python numbers leave a program as float32 or int32."""
+    if not weak:
+        return array
+    return convert(array, float32 if array.type.dtype.kind == "f" else int32)
+
+
+def compile(
+    function: Callable[..., Any] | None = None, *, executor: str = "numpy"
+) -> Any:
+    """A function traced once and run as a whole program: forward, backward and update.
+
+    Calls with the same structure, shapes and dtypes reuse the program. Arrays and numbers are
+    inputs; bools, strings and None are part of the program. Modules and Optimizers that are
+    passed may be changed; a Module reached through a closure is an error.
+
+    Args:
+        function: any function of Arrays, Modules, Optimizers and trees of them.
+        executor: what runs the program; "numpy" is the interpreter.
+
+    Returns:
+        A CompiledFunction: called like the function; `trace_count` says how often it was traced.
+
+    Raises:
+        ClosureError: parameters of a Module that was not passed are used.
+        TracingError: the value of an Array is needed while tracing (`if x > 0`, `print`).
+
+    Example:
+        >>> import retrograd as rg
+        >>> @rg.compile
+        ... def f(x):
+        ...     return (x * x).sum()
+        >>> float(f(rg.array([1.0, 2.0])))
+        5.0
+    """
+    if executor not in EXECUTORS:
+        raise ArgumentError(
+            f"There is no executor {executor!r}. {suggest(executor, EXECUTORS)}"
+        )
+    if function is None:
+        return lambda wrapped: compile(wrapped, executor=executor)
+    if not callable(function):
+        raise ArgumentTypeError(
+            f"compile takes a function, received {type(function).__name__}.",
+            fix="decorate a function with @rg.compile",
+        )
+    return CompiledFunction(function, executor)
+
+

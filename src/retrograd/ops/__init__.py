@@ -1,0 +1,1 @@
+"""The operations: primitives with their rules, and what is written with them."""

@@ -1,0 +1,427 @@
+"""Primitives that move elements: reshape, transpose, broadcast, slice, pad, flip, concatenate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentTypeError, ShapeError
+from ..ir import ArrayType, Primitive, declare
+from ..ir.types import Shape
+from ..trace import Array, bind
+from .elementwise import zeros_like
+from .promotion import as_array, convert, mark_weak, result_dtype
+
+Sizes = tuple[int, ...]
+
+
+def declare_linear(name: str, infer: Any, evaluate: Any, transpose: Any) -> Primitive:
+    """Declare a primitive of one input that is linear: its derivative is itself.
+
+    Args:
+        transpose: `transpose(cotangent, input_type, **parameters) -> cotangent of the input`.
+    """
+
+    def jvp(
+        primals: Sequence[Array], tangents: Sequence[Array | None], outputs: Sequence[Array],
+        **parameters: Any,
+    ) -> list[Array | None]:
+        if tangents[0] is None:
+            return [None]
+        return list(bind(primitive, tangents[0], **parameters))
+
+    def backward(
+        residuals: Any, cotangents: Sequence[Array], needed: Sequence[bool], **parameters: Any
+    ) -> list[Array | None]:
+        (x,), _ = residuals
+        return [transpose(cotangents[0], x.type, **parameters)]
+
+    primitive = declare(
+        name,
+        infer=infer,
+        evaluate=lambda x, **parameters: (evaluate(x, **parameters),),
+        jvp=jvp,
+        backward=backward,
+    )
+    return primitive
+
+
+# -- reshape ------------------------------------------------------------------------------------
+
+
+def _infer_reshape(type: ArrayType, *, shape: Shape) -> tuple[ArrayType]:
+    if math.prod(shape) != type.size:
+        raise ShapeError(
+            f"reshape: {type.shape} has {type.size} elements, {shape} has {math.prod(shape)}.",
+            fix="use -1 for one axis to have its size worked out",
+        )
+    return (type.with_shape(shape),)
+
+
+reshape_p = declare_linear(
+    "reshape",
+    _infer_reshape,
+    lambda x, *, shape: x.reshape(shape),
+    lambda g, type, *, shape: reshape(g, type.shape),
+)
+
+
+def _infer_transpose(type: ArrayType, *, axes: Sizes) -> tuple[ArrayType]:
+    if sorted(axes) != list(range(type.ndim)):
+        raise ShapeError(f"transpose: axes {axes} are not a permutation of {type.ndim} axes.")
+    return (type.with_shape(tuple(type.shape[axis] for axis in axes)),)
+
+
+transpose_p = declare_linear(
+    "transpose",
+    _infer_transpose,
+    lambda x, *, axes: np.transpose(x, axes),
+    lambda g, type, *, axes: transpose(g, tuple(int(axis) for axis in np.argsort(axes))),
+)
+
+
+# -- broadcast: the axes in `axes` are new -------------------------------------------------------
+
+
+def _infer_broadcast(type: ArrayType, *, shape: Shape, axes: Sizes) -> tuple[ArrayType]:
+    kept = tuple(size for axis, size in enumerate(shape) if axis not in axes)
+    if kept != type.shape:
+        raise ShapeError(f"broadcast: {type.shape} does not fit into {shape} without axes {axes}.")
+    return (type.with_shape(shape),)
+
+
+def _evaluate_broadcast(x: Any, *, shape: Shape, axes: Sizes) -> Any:
+    return np.broadcast_to(np.expand_dims(x, axes), shape)
+
+
+def _transpose_broadcast(g: Array, type: ArrayType, *, shape: Shape, axes: Sizes) -> Array:
+    from .reduce import sum_p
+
+    return bind(sum_p, g, axes=axes)[0]
+
+
+broadcast_p = declare_linear(
+    "broadcast", _infer_broadcast, _evaluate_broadcast, _transpose_broadcast
+)
+
+
+# -- slice, pad, flip ---------------------------------------------------------------------------
+
+
+def _infer_slice(
+    type: ArrayType, *, starts: Sizes, stops: Sizes, steps: Sizes
+) -> tuple[ArrayType]:
+    for size, start, stop, step in zip(type.shape, starts, stops, steps, strict=True):
+        if not 0 <= start <= stop <= size or step < 1:
+            raise ShapeError(f"slice: {start}:{stop}:{step} does not fit into size {size}.")
+    shape = tuple(
+        -(-(stop - start) // step) for start, stop, step in zip(starts, stops, steps, strict=True)
+    )
+    return (type.with_shape(shape),)
+
+
+def _evaluate_slice(x: Any, *, starts: Sizes, stops: Sizes, steps: Sizes) -> Any:
+    return x[tuple(slice(*triple) for triple in zip(starts, stops, steps, strict=True))]
+
+
+def _transpose_slice(
+    g: Array, type: ArrayType, *, starts: Sizes, stops: Sizes, steps: Sizes
+) -> Array:
+    low, high, interior = [], [], []
+    for size, start, step, length in zip(type.shape, starts, steps, g.type.shape, strict=True):
+        used = (length - 1) * step + 1 if length else 0
+        low.append(start)
+        high.append(size - start - used)
+        interior.append(step - 1)
+    return bind(pad_p, g, low=tuple(low), high=tuple(high), interior=tuple(interior))[0]
+
+
+slice_p = declare_linear("slice", _infer_slice, _evaluate_slice, _transpose_slice)
+
+
+def _infer_pad(type: ArrayType, *, low: Sizes, high: Sizes, interior: Sizes) -> tuple[ArrayType]:
+    shape = []
+    for size, before, after, between in zip(type.shape, low, high, interior, strict=True):
+        padded = before + after + size + max(size - 1, 0) * between
+        if padded < 0 or between < 0:
+            raise ShapeError(f"pad: {(before, after, between)} does not fit an axis of {size}.")
+        shape.append(padded)
+    return (type.with_shape(tuple(shape)),)
+
+
+def _evaluate_pad(x: Any, *, low: Sizes, high: Sizes, interior: Sizes) -> Any:
+    dilated = x
+    if any(interior):
+        shape = [n + max(n - 1, 0) * k for n, k in zip(x.shape, interior, strict=True)]
+        dilated = np.zeros(shape, x.dtype)
+        dilated[tuple(slice(None, None, between + 1) for between in interior)] = x
+    positive = [(max(a, 0), max(b, 0)) for a, b in zip(low, high, strict=True)]
+    padded = np.pad(dilated, positive) if any(map(any, positive)) else dilated
+    crop = tuple(
+        slice(max(-a, 0), size - max(-b, 0))
+        for a, b, size in zip(low, high, padded.shape, strict=True)
+    )
+    return padded[crop]
+
+
+def _transpose_pad(
+    g: Array, type: ArrayType, *, low: Sizes, high: Sizes, interior: Sizes
+) -> Array:
+    undo_low, undo_high = tuple(-n for n in low), tuple(-n for n in high)
+    cropped = bind(pad_p, g, low=undo_low, high=undo_high, interior=(0,) * g.type.ndim)[0]
+    if not any(interior):
+        return cropped
+    steps = tuple(between + 1 for between in interior)
+    return bind(
+        slice_p, cropped, starts=(0,) * g.type.ndim, stops=cropped.type.shape, steps=steps
+    )[0]
+
+
+pad_p = declare_linear("pad", _infer_pad, _evaluate_pad, _transpose_pad)
+
+flip_p = declare_linear(
+    "flip",
+    lambda type, *, axes: (type,),
+    lambda x, *, axes: np.flip(x, axes),
+    lambda g, type, *, axes: bind(flip_p, g, axes=axes)[0],
+)
+
+
+# -- concatenate --------------------------------------------------------------------------------
+
+
+def _infer_concatenate(*types: ArrayType, axis: int) -> tuple[ArrayType]:
+    first = types[0]
+    for other in types:
+        same = other.shape[:axis] + other.shape[axis + 1 :]
+        if other.ndim != first.ndim or same != first.shape[:axis] + first.shape[axis + 1 :]:
+            listed = ", ".join(str(type.shape) for type in types)
+            raise ShapeError(f"concatenate along axis {axis}: shapes {listed} do not go together.")
+        if other.dtype != first.dtype:
+            raise ShapeError(f"concatenate: dtypes {first.dtype} and {other.dtype} differ.")
+    total = sum(type.shape[axis] for type in types)
+    return (first.with_shape(first.shape[:axis] + (total,) + first.shape[axis + 1 :]),)
+
+
+def _concatenate_jvp(
+    primals: Sequence[Array], tangents: Sequence[Array | None], outputs: Sequence[Array],
+    *, axis: int,
+) -> list[Array | None]:
+    if all(tangent is None for tangent in tangents):
+        return [None]
+    filled = [
+        zeros_like(primal) if tangent is None else tangent
+        for primal, tangent in zip(primals, tangents, strict=True)
+    ]
+    return list(bind(concatenate_p, *filled, axis=axis))
+
+
+def _concatenate_backward(
+    residuals: Any, cotangents: Sequence[Array], needed: Sequence[bool], *, axis: int
+) -> list[Array | None]:
+    inputs, _ = residuals
+    g = cotangents[0]
+    results: list[Array | None] = []
+    offset = 0
+    for x, wanted in zip(inputs, needed, strict=True):
+        size = x.type.shape[axis]
+        results.append(slice_axis(g, axis, offset, offset + size) if wanted else None)
+        offset += size
+    return results
+
+
+concatenate_p = declare(
+    "concatenate",
+    infer=_infer_concatenate,
+    evaluate=lambda *arrays, axis: (np.concatenate(arrays, axis),),
+    jvp=_concatenate_jvp,
+    backward=_concatenate_backward,
+)
+
+
+# -- helpers for other operations ---------------------------------------------------------------
+
+
+def check_axis(axis: Any, ndim: int, operation: str) -> int:
+    """The axis counted from the front; an error that names the operation if it is out of range."""
+    if isinstance(axis, (bool, float)) or not hasattr(axis, "__index__"):
+        raise ArgumentTypeError(f"{operation}: axis must be an integer, received {axis!r}.")
+    index = axis.__index__()
+    if not -ndim <= index < ndim:
+        raise ShapeError(f"{operation}: axis {index} is out of range for {ndim} axes.")
+    return int(index % ndim)
+
+
+def check_axes(axes: Any, ndim: int, operation: str) -> Sizes:
+    """Sorted axes counted from the front: all for None, one for a number."""
+    if axes is None:
+        return tuple(range(ndim))
+    given = axes if isinstance(axes, (tuple, list)) else (axes,)
+    checked = tuple(sorted(check_axis(axis, ndim, operation) for axis in given))
+    if len(set(checked)) != len(checked):
+        raise ShapeError(f"{operation}: an axis is named twice in {tuple(given)}.")
+    return checked
+
+
+def as_shape(shape: Any, operation: str) -> Shape:
+    """A shape from a number or a sequence of numbers."""
+    sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
+    result = []
+    for size in sizes:
+        if isinstance(size, (bool, float)) or not hasattr(size, "__index__"):
+            raise ArgumentTypeError(
+                f"{operation}: sizes are integers, received {size!r}.",
+                fix="shapes are fixed when a program is traced; use Python integers",
+            )
+        result.append(int(size.__index__()))
+    return tuple(result)
+
+
+def slice_axis(x: Array, axis: int, start: int, stop: int, step: int = 1) -> Array:
+    """`x[..., start:stop:step, ...]` along one axis."""
+    ndim, shape = x.type.ndim, x.type.shape
+    starts = tuple(start if a == axis else 0 for a in range(ndim))
+    stops = tuple(stop if a == axis else shape[a] for a in range(ndim))
+    steps = tuple(step if a == axis else 1 for a in range(ndim))
+    return bind(slice_p, x, starts=starts, stops=stops, steps=steps)[0]
+
+
+def reshape(x: Any, *shape: Any) -> Array:
+    """The same elements in another shape, in row-major order.
+
+    Args:
+        shape: sizes, of which one may be -1 and is then worked out.
+
+    Raises:
+        ShapeError: the number of elements is not the same.
+
+    Example:
+        >>> import retrograd as rg
+        >>> rg.reshape(rg.arange(6), (2, -1)).shape
+        (2, 3)
+    """
+    value = as_array(x)
+    wanted = shape[0] if len(shape) == 1 else shape
+    sizes = list(as_shape(wanted, "reshape"))
+    if sizes.count(-1) > 1:
+        raise ShapeError(f"reshape: only one size can be -1, received {tuple(sizes)}.")
+    if -1 in sizes:
+        rest = math.prod(size for size in sizes if size != -1)
+        if rest == 0 or value.type.size % rest:
+            raise ShapeError(f"reshape: {value.type.shape} does not fit into {tuple(sizes)}.")
+        sizes[sizes.index(-1)] = value.type.size // rest
+    if any(size < 0 for size in sizes):
+        raise ShapeError(f"reshape: sizes cannot be negative, received {tuple(sizes)}.")
+    if tuple(sizes) == value.type.shape:
+        return value
+    return mark_weak(bind(reshape_p, value, shape=tuple(sizes))[0], value.weak)
+
+
+def transpose(x: Any, axes: Any = None) -> Array:
+    """The axes in another order: reversed, or as given.
+
+    Example:
+        >>> import retrograd as rg
+        >>> rg.transpose(rg.zeros((2, 3, 4)), (1, 0, 2)).shape
+        (3, 2, 4)
+    """
+    value = as_array(x)
+    ndim = value.type.ndim
+    if axes is None:
+        order = tuple(reversed(range(ndim)))
+    else:
+        order = tuple(check_axis(axis, ndim, "transpose") for axis in axes)
+    if order == tuple(range(ndim)):
+        return value
+    return bind(transpose_p, value, axes=order)[0]
+
+
+def broadcast_to(x: Any, shape: Any) -> Array:
+    """The array repeated along new axes and axes of size 1, without copies.
+
+    Raises:
+        ShapeError: the shape cannot be reached.
+
+    Example:
+        >>> import retrograd as rg
+        >>> rg.broadcast_to(rg.array([1.0, 2.0]), (3, 2)).shape
+        (3, 2)
+    """
+    value = as_array(x)
+    target = as_shape(shape, "broadcast_to")
+    source = value.type.shape
+    if source == target:
+        return value
+    extra = len(target) - len(source)
+    fits = extra >= 0 and all(
+        size in (1, target[extra + axis]) for axis, size in enumerate(source)
+    )
+    if not fits:
+        raise ShapeError(
+            f"broadcast_to: {source} cannot be broadcast to {target}.",
+            fix="sizes must be equal, or 1, counted from the last axis",
+        )
+    repeated = tuple(
+        axis for axis, size in enumerate(source) if size == 1 and target[extra + axis] != 1
+    )
+    kept = tuple(size for axis, size in enumerate(source) if axis not in repeated)
+    new_axes = tuple(range(extra)) + tuple(extra + axis for axis in repeated)
+    squeezed = reshape(value, kept)
+    return mark_weak(bind(broadcast_p, squeezed, shape=target, axes=new_axes)[0], value.weak)
+
+
+def concatenate(arrays: Sequence[Any], axis: int = 0) -> Array:
+    """Arrays joined along an axis.
+
+    Raises:
+        ShapeError: their other sizes differ.
+
+    Example:
+        >>> import retrograd as rg
+        >>> rg.concatenate([rg.zeros((2, 3)), rg.ones((1, 3))]).shape
+        (3, 3)
+    """
+    if not arrays:
+        raise ArgumentTypeError("concatenate needs at least one array, received none.")
+    dtype = result_dtype(list(arrays))
+    values = [convert(value, dtype) for value in arrays]
+    axis = check_axis(axis, values[0].type.ndim, "concatenate")
+    if len(values) == 1:
+        return values[0]
+    return bind(concatenate_p, *values, axis=axis)[0]
+
+
+def stack(arrays: Sequence[Any], axis: int = 0) -> Array:
+    """Arrays of one shape joined along a new axis.
+
+    Example:
+        >>> import retrograd as rg
+        >>> rg.stack([rg.zeros(3), rg.ones(3)], axis=1).shape
+        (3, 2)
+    """
+    values = [as_array(value) for value in arrays]
+    for value in values:
+        if value.type.shape != values[0].type.shape:
+            listed = ", ".join(str(value.type.shape) for value in values)
+            raise ShapeError(f"stack: shapes {listed} are not equal.")
+    return concatenate([expand_dims(value, axis) for value in values], axis)
+
+
+def expand_dims(x: Any, axis: Any) -> Array:
+    """The array with new axes of size 1, at these places of the result.
+
+    Example:
+        >>> import retrograd as rg
+        >>> rg.expand_dims(rg.zeros(3), 0).shape
+        (1, 3)
+    """
+    value = as_array(x)
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = check_axes(tuple(given), value.type.ndim + len(given), "expand_dims")
+    shape = list(value.type.shape)
+    for new in axes:
+        shape.insert(new, 1)
+    return reshape(value, tuple(shape))
