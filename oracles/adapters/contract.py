@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import retrograd as rg
-from adapters.common import adapts
+from adapters.common import Skip, adapts
 
 for _name in ("matmul", "mm", "bmm", "mv", "dot", "vdot"):
     adapts(_name)(rg.matmul)
@@ -25,6 +25,10 @@ def einsum(operands: Any, equation: str) -> Any:
 
 @adapts("tensordot")
 def tensordot(a: Any, b: Any, dims: Any) -> Any:
+    if not isinstance(dims, int):
+        pairs = zip(dims[0], dims[1], strict=True)
+        if any(a.shape[i] != b.shape[j] for i, j in pairs):
+            raise Skip("contracted axes of different sizes: PyTorch broadcasts a size of 1")
     return rg.tensordot(a, b, axes=dims)
 
 
