@@ -93,6 +93,8 @@ def test_a_damaged_plan_is_refused(change: str) -> None:
     [
         (LABELS, "classification"),
         (["0", "1"] * 50, "classification"),
+        ([5, 9] * 3, "classification"),
+        ([0, 1, 2, 3] * 4, "regression"),
         ([i % 10 for i in range(100)], "classification"),
         ([i % 25 for i in range(100)], "regression"),
         (NOISE, "regression"),
@@ -100,7 +102,7 @@ def test_a_damaged_plan_is_refused(change: str) -> None:
     ],
 )
 def test_the_task_follows_from_the_target(target: list[Any], task: str) -> None:
-    table = text_table(x=NOISE, y=target)
+    table = text_table(x=NOISE[: len(target)], y=target)
     assert decide_columns(table, "y").task == task
 
 
@@ -114,6 +116,7 @@ def test_the_task_can_be_overruled() -> None:
 SCALED = [2 * value + 1 for value in NOISE]
 CODES = [{"cat": 3, "dog": 1, "owl": 2}[label] for label in LABELS]
 NEAR = [value + 1e-4 * other for value, other in zip(NOISE, NOISE[::-1])]
+CORRECTED = [value if i % 25 else 0.5 * value for i, value in enumerate(NOISE)]
 FINER = [f"{label}{i % 2}" for i, label in enumerate(LABELS)]
 
 
@@ -125,6 +128,7 @@ FINER = [f"{label}{i % 2}" for i, label in enumerate(LABELS)]
         (CODES, LABELS, "leak", "its 3 values stand one to one for those of 'y'"),
         (SCALED, NOISE, "leak", "in another unit"),
         (NEAR, NOISE, "numeric", "suspected leak: its correlation with 'y' is"),
+        (CORRECTED, NOISE, "numeric", "suspected leak: it equals 'y' in 96.0% of the rows"),
         (FINER, LABELS, "categorical", "each of its 6 values goes with one class only"),
     ],
 )

@@ -63,6 +63,12 @@ def test_rare_classes() -> None:
         assert "three" not in split.notes[-1]
 
 
+def test_the_only_row_of_a_class_is_trained_on() -> None:
+    table, plan = make(["a"] * 50 + ["b"] * 49 + ["one"])
+    for seed in range(5):
+        assert 99 in split_rows(table, plan, seed=seed, validation=0.2, test=0.7).train
+
+
 def test_duplicates_stay_together() -> None:
     values = [float(i % 60) for i in range(200)]
     labels = [("a", "b")[int(value) % 2] for value in values]

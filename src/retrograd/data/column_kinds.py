@@ -232,7 +232,7 @@ def _find_identifier(name: str, values: np.ndarray, distinct: int, total: int) -
     count = len(values)
     if count < FEWEST_ROWS_TO_JUDGE:
         return None
-    if _is_identifier_name(name) and distinct >= 0.95 * count:
+    if _is_identifier_name(name) and distinct >= 0.8 * count:
         return f"its name, and {distinct} different whole numbers in {count} rows"
     counts_rows = count == total and values[0] in (0, 1) and bool((np.diff(values) == 1).all())
     if counts_rows and not _ORDER_NAME.fullmatch(name):

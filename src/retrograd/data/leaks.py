@@ -14,6 +14,7 @@ from retrograd.data.values import number_values, parse_numbers
 
 EXACT = 1e-9  # of the spread: what rounding leaves between two ways to write one number
 SUSPECT_CORRELATION = 0.999
+SUSPECT_AGREEMENT = 0.95
 FEWEST_ROWS_PER_VALUE = 5
 
 
@@ -53,6 +54,12 @@ def find_leak(table: Table, column: ColumnDecision, target: TargetDecision) -> L
     if repeats and covers and mostly_known and pairs == len(distinct) == len(target_distinct):
         reason = f"its {len(distinct)} values stand one to one for those of {target.name!r}"
         return Leak(reason, can_judge)
+    code_of = {value: code for code, value in enumerate(target_distinct)}
+    expected = np.array([code_of.get(value, -2) for value in distinct] + [-2])[codes]
+    share = float(np.mean(expected[known] == target_codes[known]))
+    # With two values, a good predictor agrees as often by right.
+    if share >= SUSPECT_AGREEMENT and len(target_distinct) > 2 and can_judge and mostly_known:
+        return Leak(f"suspected leak: it equals {target.name!r} in {share:.1%} of the rows", False)
     if target.task == "regression":
         if column.kind == "numeric":
             return _compare_numbers(table, column, target, can_judge)
