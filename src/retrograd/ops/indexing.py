@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ..errors import ArgumentTypeError, IndexRangeError
+from ..ir.types import int32, int64
 from ..trace import Array, bind
-from .promotion import as_array
-from .shape import flip_p, reshape, slice_p
+from .index import as_indices, check_indices, gather_p, take, wrap_indices
+from .promotion import as_array, broadcast_shapes, convert
+from .shape import broadcast_to, flip_p, reshape, slice_p, transpose
 
 
 def get_item(x: Array, key: Any) -> Array:
     """`x[key]` with NumPy's meaning.
 
     Integers, slices (steps of either sign), None, Ellipsis, and integer arrays, which index one
-    axis, or several axes together when they stand side by side.
+    axis, or several axes together.
 
     Raises:
         IndexRangeError: an integer is out of range, or there are too many indices.
+        ShapeError: index arrays that do not broadcast together.
         ArgumentTypeError: a bool mask, whose result would have no fixed shape.
     """
     parts = list(key) if isinstance(key, tuple) else [key]
@@ -37,18 +41,16 @@ def get_item(x: Array, key: Any) -> Array:
 
 
 def _as_index(part: Any) -> Any:
-    if part is None or part is Ellipsis or isinstance(part, (slice, int)) and part not in (
-        True, False,
-    ):
+    if part is None or part is Ellipsis or isinstance(part, slice):
         return part
-    if isinstance(part, int) and not isinstance(part, bool):
-        return part
-    if isinstance(part, np.integer):
-        return int(part)
     if isinstance(part, (bool, np.bool_)):
         raise _mask_error()
+    if isinstance(part, (int, np.integer)):
+        return int(part)
     if isinstance(part, (Array, np.ndarray, list)):
-        array = as_array(part) if not isinstance(part, list) or part else as_array(np.zeros(0, int))
+        if isinstance(part, list) and np.size(part) == 0:
+            return as_indices(part, "x[...]")
+        array = as_array(part)
         if array.type.dtype.kind == "b":
             raise _mask_error()
         if array.type.dtype.kind not in "iu":
@@ -57,7 +59,10 @@ def _as_index(part: Any) -> Any:
                 fix="convert it with .astype('int32')",
             )
         return array
-    raise ArgumentTypeError(f"{type(part).__name__} {part!r:.40} cannot be an index.")
+    raise ArgumentTypeError(
+        f"{type(part).__name__} {part!r:.40} cannot be an index.",
+        fix="use integers, slices, None, ... or integer arrays",
+    )
 
 
 def _mask_error() -> ArgumentTypeError:
@@ -105,7 +110,13 @@ def _apply(x: Array, parts: list[Any]) -> Array:
     if reversed_axes:
         result = bind(flip_p, result, axes=tuple(reversed_axes))[0]
     result = reshape(result, tuple(shape))
-    return _apply_arrays(result, arrays) if arrays else result
+    if not arrays:
+        return result
+    # NumPy's rule: beside an index array, an integer counts as one; what stands between them
+    # sends their axes to the front.
+    fancy = [place for place, part in enumerate(parts) if isinstance(part, (int, Array))]
+    together = fancy[-1] - fancy[0] == len(fancy) - 1
+    return _apply_arrays(result, arrays, together)
 
 
 def _resolve_slice(part: slice, size: int) -> tuple[int, int, int, bool]:
@@ -124,31 +135,24 @@ def _resolve_slice(part: slice, size: int) -> tuple[int, int, int, bool]:
     return start + (count - 1) * step, start + 1, -step, True
 
 
-def _apply_arrays(x: Array, arrays: list[tuple[int, Array]]) -> Array:
-    from .index import take
-
+def _apply_arrays(x: Array, arrays: list[tuple[int, Array]], together: bool) -> Array:
+    """Read at the index arrays, whose axes they replace: in place, or in front if not together."""
     axes = [axis for axis, _ in arrays]
+    if not together:
+        rest = [axis for axis in range(x.type.ndim) if axis not in axes]
+        x, axes = transpose(x, (*axes, *rest)), list(range(len(axes)))
     if len(arrays) == 1:
         return take(x, arrays[0][1], axis=axes[0])
-    if axes != list(range(axes[0], axes[0] + len(axes))):
-        raise ArgumentTypeError(
-            "Integer arrays that index several axes must stand side by side.",
-            fix="move the axes together with rg.moveaxis first",
-        )
-    sizes = x.type.shape[axes[0] : axes[0] + len(axes)]
-    flat = None
-    for (_, index), size in zip(arrays, sizes, strict=True):
-        inside = _wrap(index, size)
-        flat = inside if flat is None else flat * size + inside
     shape = x.type.shape
-    merged = reshape(x, (*shape[: axes[0]], -1, *shape[axes[0] + len(axes) :]))
-    return take(merged, flat, axis=axes[0])
-
-
-def _wrap(index: Array, size: int) -> Array:
-    """Negative indices counted from the end; those out of range stay out of range."""
-    from .comparison import greater_equal, less, logical_or, where
-
-    wrapped = where(less(index, 0), index + size, index)
-    outside = logical_or(less(wrapped, 0), greater_equal(wrapped, size))
-    return where(outside, np.iinfo(np.int32).max // 2, wrapped)
+    first, last = axes[0], axes[-1] + 1
+    sizes = shape[first:last]
+    common = broadcast_shapes(*(index.type.shape for _, index in arrays), operation="x[...]")
+    # One index into the merged axes. Each is checked by itself: a sum would hide what is wrong.
+    wide = int64 if math.prod(sizes) > np.iinfo(np.int32).max else int32
+    flat: Array | None = None
+    for (_, index), size in zip(arrays, sizes, strict=True):
+        inside = check_indices(wrap_indices(index, size, "x[...]"), size, "x[...]")
+        inside = broadcast_to(convert(inside, wide), common)
+        flat = inside if flat is None else flat * size + inside
+    merged = reshape(x, (*shape[:first], math.prod(sizes), *shape[last:]))
+    return bind(gather_p, merged, flat, axis=first)[0]
