@@ -28,13 +28,29 @@ class NeedsState(Exception):
 
     Args:
         optimizer: the copy that was used.
-        prepare: called with the caller's Optimizer; makes the state.
+        parameters: what it updates, by path; tracers that are inputs of the program.
     """
 
-    def __init__(self, optimizer: Any, prepare: Callable[[Any], None]) -> None:
+    def __init__(self, optimizer: Any, parameters: dict[str, Tracer]) -> None:
         super().__init__("an Optimizer needs its state before it is traced")
         self.optimizer = optimizer
-        self.prepare = prepare
+        self.parameters = parameters
+
+    def prepare(self, call: Call) -> Any:
+        """Make the state of the caller's Optimizer, and give that Optimizer back."""
+        original = _original_of(self.optimizer, call)
+        values = {}
+        for path, tracer in self.parameters.items():
+            order = {id(variable): n for n, variable in enumerate(tracer.recorder.inputs)}
+            if id(tracer.atom) not in order:
+                raise ArgumentError(
+                    f"The Optimizer's first update is for {path!r}, which was computed inside the "
+                    "compiled function: its state cannot be made.",
+                    fix="call optimizer.init(model) before the first call",
+                )
+            values[path] = call.leaves[order[id(tracer.atom)]].as_array()
+        original.init(values)
+        return original
 
 
 @dataclass(slots=True)
@@ -100,9 +116,7 @@ class CompiledFunction:
                     staged = self._trace(call)
                     break
                 except NeedsState as request:
-                    original = _original_of(request.optimizer, call)
-                    request.prepare(original)
-                    prepared.append(original)
+                    prepared.append(request.prepare(call))
                     call = describe(arguments, keywords, self._names)
         except Exception:
             for original in prepared:

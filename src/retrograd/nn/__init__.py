@@ -1,0 +1,5 @@
+"""Layers, activations and initialisers."""
+
+from .module import Buffer, Module
+
+__all__ = ["Buffer", "Module"]

@@ -1,0 +1,409 @@
+"""Module: parameters, buffers and configuration in one object, found by their attributes."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    ClosureError,
+    DTypeError,
+    ShapeError,
+    suggest,
+)
+from ..ops.promotion import as_array
+from ..trace import Array, Tracer, module_path, recording_depth
+from ..tree import Container, Stateful, flatten, join_path, open_container, paths
+
+Self = TypeVar("Self", bound="Module")
+
+INTERNAL = ("_path", "_level")
+FLAGS = ("_training", "_frozen", "_buffers")
+
+
+class Buffer:
+    """Marks an Array of a Module as state that is not trained (running statistics).
+
+    Assign it once, `self.mean = nn.Buffer(rg.zeros(3))`; afterwards `self.mean` is the Array, and
+    assigning another Array keeps it a buffer.
+
+    Args:
+        value: an Array, or what `rg.array` takes.
+
+    Example:
+        >>> import retrograd as rg
+        >>> from retrograd import nn
+        >>> class Counter(nn.Module):
+        ...     def __init__(self):
+        ...         self.count = nn.Buffer(rg.zeros(()))
+        ...     def __call__(self, x):
+        ...         self.count = self.count + 1
+        ...         return x
+        >>> counter = Counter()
+        >>> _ = counter(1.0)
+        >>> float(counter.count), counter.parameters()
+        (1.0, {})
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.value = as_array(value)
+
+
+def _call_with_path(method: Callable[..., Any]) -> Callable[..., Any]:
+    """`__call__` that tells the recorder which Module its nodes belong to."""
+
+    @functools.wraps(method)
+    def called(self: Module, *arguments: Any, **keywords: Any) -> Any:
+        path = self.__dict__.get("_path")
+        if path is None:
+            return method(self, *arguments, **keywords)
+        with module_path(path):
+            return method(self, *arguments, **keywords)
+
+    return called
+
+
+class Module(Stateful):
+    """The base of all layers and models.
+
+    Write parameters, Buffers and other Modules as attributes in `__init__` (also inside lists,
+    tuples and dicts) and the computation in `__call__`. Floating Arrays are trainable,
+    `nn.Buffer` marks those that are not, NumPy arrays are constants, Python values are
+    configuration. There is no need to call `super().__init__()`.
+
+    Example:
+        >>> import retrograd as rg
+        >>> from retrograd import nn
+        >>> class Line(nn.Module):
+        ...     def __init__(self):
+        ...         self.slope = rg.array(2.0)
+        ...     def __call__(self, x):
+        ...         return self.slope * x
+        >>> model = Line()
+        >>> gradients = rg.grad(lambda model, x: model(x))(model, 3.0)
+        >>> float(gradients["slope"])
+        3.0
+    """
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "forward" in cls.__dict__ and "__call__" not in cls.__dict__:
+            raise ArgumentTypeError(
+                f"{cls.__name__} defines `forward`; retrograd calls `__call__`.",
+                fix=f"rename {cls.__name__}.forward to __call__",
+            )
+        if "__call__" in cls.__dict__:
+            cls.__call__ = _call_with_path(cls.__dict__["__call__"])  # type: ignore[attr-defined]
+
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
+        instance = object.__new__(cls)
+        instance.__dict__.update(
+            _training=True, _frozen=False, _buffers=frozenset(), _level=recording_depth()
+        )
+        return instance
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Buffer):
+            self.__dict__["_buffers"] = self._buffers | {name}
+            value = value.value
+        elif name in self._buffers and isinstance(value, (int, float, np.ndarray, np.generic)):
+            value = as_array(value)
+        self._check_and_own(name, value)
+        self.__dict__[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        if name not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+        self.__dict__["_buffers"] = self._buffers - {name}
+        del self.__dict__[name]
+
+    def _check_and_own(self, name: str, value: Any) -> None:
+        if isinstance(value, Tracer):
+            if value.recorder.level >= self._level:
+                raise ClosureError(
+                    f"{type(self).__name__}.{name} was changed inside a traced function to which "
+                    f"the {type(self).__name__} was not passed.",
+                    fix="pass the Module as an argument of the transformed function "
+                    "(inside rg.scan a Module cannot change: carry the value instead)",
+                )
+        elif isinstance(value, Array):
+            if value.owner is None or value.owner[0]() is None:
+                value.owner = (weakref.ref(self), name)
+        elif isinstance(value, Buffer):
+            raise ArgumentTypeError(
+                f"{type(self).__name__}.{name} holds an nn.Buffer inside a container.",
+                fix="assign each Buffer directly to an attribute of a Module",
+            )
+        elif not isinstance(value, Stateful):
+            container = open_container(value)
+            if container is not None:
+                for part, child in zip(container.names, container.children, strict=True):
+                    self._check_and_own(join_path(name, part), child)
+
+    # -- looking inside -----------------------------------------------------------------------
+
+    def state_items(self) -> list[tuple[str, Any, bool]]:
+        frozen, buffers = self._frozen, self._buffers
+        return [
+            (name, value, not frozen and name not in buffers)
+            for name, value in self.__dict__.items()
+            if name not in INTERNAL
+        ]
+
+    def describe_path(self, name: str) -> str:
+        return ""
+
+    def modules(self) -> Iterator[tuple[str, Module]]:
+        """This Module and all Modules inside it with their paths, each once.
+
+        Example:
+            >>> from retrograd import nn
+            >>> [path for path, _ in nn.Sequential(nn.Linear(2, 3)).modules()]
+            ['', 'layers.0']
+        """
+        seen: set[int] = set()
+
+        def visit(value: Any, path: str) -> Iterator[tuple[str, Module]]:
+            if isinstance(value, Module):
+                if id(value) in seen:
+                    return
+                seen.add(id(value))
+                yield path, value
+                for name, child in value._public_items():
+                    yield from visit(child, join_path(path, name))
+            elif not isinstance(value, (Array, Stateful)):
+                container = open_container(value)
+                if container is not None:
+                    for name, child in zip(container.names, container.children, strict=True):
+                        yield from visit(child, join_path(path, name))
+
+        return visit(self, "")
+
+    def _public_items(self) -> list[tuple[str, Any]]:
+        return [
+            (name, value)
+            for name, value in self.__dict__.items()
+            if name not in INTERNAL and name not in FLAGS
+        ]
+
+    def parameters(self) -> dict[str, Any]:
+        """The nested dict of trainable Arrays (lists stay lists). Frozen ones are left out.
+
+        Example:
+            >>> from retrograd import nn
+            >>> sorted(nn.Linear(2, 3).parameters())
+            ['bias', 'weight']
+        """
+        return self._collect(trainable=True)
+
+    def state(self) -> dict[str, Any]:
+        """The nested dict of all Arrays: parameters, frozen parameters and buffers.
+
+        Example:
+            >>> from retrograd import nn
+            >>> sorted(nn.BatchNorm(2).state())
+            ['bias', 'running_mean', 'running_var', 'weight']
+        """
+        return self._collect(trainable=False)
+
+    def _collect(self, trainable: bool) -> dict[str, Any]:
+        found = {}
+        for name, value in self._public_items():
+            kept = not trainable or (not self._frozen and name not in self._buffers)
+            part = _collect_value(value, trainable, kept)
+            if part is not None:
+                found[name] = part
+        return found
+
+    def named_state(self) -> dict[str, Array]:
+        """All Arrays by path (`layers.0.weight`).
+
+        Example:
+            >>> from retrograd import nn
+            >>> sorted(nn.Sequential(nn.Linear(2, 3)).named_state())
+            ['layers.0.bias', 'layers.0.weight']
+        """
+        tree = self.state()
+        return dict(zip(paths(tree), flatten(tree)[0], strict=True))
+
+    def load_state(self, arrays: dict[str, Any]) -> None:
+        """Replace all Arrays by those of the same path; nothing changes if they do not fit.
+
+        Args:
+            arrays: one for each path of `named_state()`, with the same shape and dtype.
+
+        Raises:
+            ArgumentError: a path is missing or unknown.
+            ShapeError, DTypeError: an Array does not fit.
+
+        Example:
+            >>> from retrograd import nn
+            >>> a, b = nn.Linear(2, 3), nn.Linear(2, 3)
+            >>> b.load_state(a.named_state())
+            >>> bool((a.weight == b.weight).all())
+            True
+        """
+        current = self.named_state()
+        for path in arrays:
+            if path not in current:
+                raise ArgumentError(
+                    f"{type(self).__name__} has no state {path!r}. {suggest(path, current)}"
+                )
+        missing = [path for path in current if path not in arrays]
+        if missing:
+            raise ArgumentError(f"State is missing for {', '.join(map(repr, missing[:10]))}.")
+        replacements: dict[int, Array] = {}
+        for path, old in current.items():
+            new = as_array(arrays[path])
+            if new.type.shape != old.type.shape:
+                raise ShapeError(
+                    f"{path!r} has shape {old.type.shape}, received {new.type.shape}.",
+                    fix="build the model with the same sizes as the one that was saved",
+                )
+            if new.type.dtype != old.type.dtype:
+                raise DTypeError(
+                    f"{path!r} has dtype {old.type.dtype.name}, received {new.type.dtype.name}."
+                )
+            # A copy of its own, so that two models never share (tie) an Array by loading.
+            replacements[id(old)] = replacements.get(id(old)) or Array(new.concrete())
+        self.replace_arrays(replacements)
+
+    def replace_arrays(self, replacements: dict[int, Array]) -> None:
+        """Replace Arrays by others, by their ids, at every path where they stand."""
+        for _, module in list(self.modules()):
+            for name, value in module._public_items():
+                new = _replace_in(value, replacements)
+                if new is not value:
+                    setattr(module, name, new)
+
+    # -- modes --------------------------------------------------------------------------------
+
+    @property
+    def training(self) -> bool:
+        """Whether the Module is in training mode (dropout active, batch statistics used)."""
+        return bool(self._training)
+
+    def train(self: Self, mode: bool = True) -> Self:
+        """Set training mode here and in all Modules inside; returns the Module.
+
+        Example:
+            >>> from retrograd import nn
+            >>> nn.Dropout(0.5).train().training
+            True
+        """
+        for _, module in self.modules():
+            module.__dict__["_training"] = bool(mode)
+        return self
+
+    def eval(self: Self) -> Self:
+        """Set evaluation mode here and in all Modules inside; returns the Module.
+
+        Example:
+            >>> from retrograd import nn
+            >>> nn.Dropout(0.5).eval().training
+            False
+        """
+        return self.train(False)
+
+    def freeze(self: Self) -> Self:
+        """Take the parameters here and inside out of training; returns the Module.
+
+        Example:
+            >>> from retrograd import nn
+            >>> nn.Linear(2, 3).freeze().parameters()
+            {}
+        """
+        return self._set_frozen(True)
+
+    def unfreeze(self: Self) -> Self:
+        """Train the parameters again; returns the Module.
+
+        Example:
+            >>> from retrograd import nn
+            >>> len(nn.Linear(2, 3).freeze().unfreeze().parameters())
+            2
+        """
+        return self._set_frozen(False)
+
+    def _set_frozen(self: Self, frozen: bool) -> Self:
+        for _, module in self.modules():
+            module.__dict__["_frozen"] = frozen
+        return self
+
+    # -- telling about itself -----------------------------------------------------------------
+
+    def summary(self, *example: Any) -> str:
+        """A table of the Modules with their parameters and, given an example input, their outputs.
+
+        Args:
+            example: arguments for one call, by which output shapes are worked out.
+
+        Example:
+            >>> from retrograd import nn
+            >>> print(nn.Sequential(nn.Linear(2, 3)).summary())
+            path      module      parameters
+            (model)   Sequential           9
+            layers.0  Linear               9
+            9 parameters, 9 trainable, 0.0 MB
+        """
+        from .summary import summarise
+
+        return summarise(self, example)
+
+    def __repr__(self) -> str:
+        lines = []
+        for name, value in self._public_items():
+            if isinstance(value, Module):
+                lines.append(f"{name}: {value!r}")
+            elif isinstance(value, Array):
+                lines.append(f"{name}: {value.type}")
+            elif isinstance(value, (list, tuple)) and any(isinstance(v, Module) for v in value):
+                lines.extend(f"{name}.{index}: {item!r}" for index, item in enumerate(value))
+            elif isinstance(value, (bool, int, float, str, tuple)) and not name.startswith("_"):
+                lines.append(f"{name}={value!r}")
+        if not any("\n" in line or ": " in line for line in lines):
+            return f"{type(self).__name__}({', '.join(lines)})"
+        body = "\n".join(lines).replace("\n", "\n  ")
+        return f"{type(self).__name__}(\n  {body}\n)"
+
+
+def _collect_value(value: Any, trainable: bool, kept: bool) -> Any:
+    """The Arrays in an attribute, in its dicts and lists; None where there are none."""
+    if isinstance(value, Module):
+        return value._collect(trainable)
+    if isinstance(value, Array):
+        return value if kept and (not trainable or value.type.floating) else None
+    container: Container | None = None if isinstance(value, Stateful) else open_container(value)
+    if container is None or not container.children:
+        return None
+    parts = [_collect_value(child, trainable, kept) for child in container.children]
+    if all(part is None for part in parts):
+        return None
+    filled = [{} if part is None else part for part in parts]
+    if container.kind[0] in ("list", "tuple"):
+        return filled
+    return {
+        name: part for name, part in zip(container.names, parts, strict=True) if part is not None
+    }
+
+
+def _replace_in(value: Any, replacements: dict[int, Array]) -> Any:
+    from ..tree import rebuild_container
+
+    if isinstance(value, Array):
+        return replacements.get(id(value), value)
+    if isinstance(value, Stateful):
+        return value
+    container = open_container(value)
+    if container is None:
+        return value
+    children = [_replace_in(child, replacements) for child in container.children]
+    if all(new is old for new, old in zip(children, container.children, strict=True)):
+        return value
+    return rebuild_container(container.kind, children)

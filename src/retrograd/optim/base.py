@@ -1,0 +1,262 @@
+"""Optimizers: a pure `init`/`update` pair inside, an object that holds the state outside."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import tree
+from ..compile import NeedsState
+from ..errors import ArgumentError, ArgumentTypeError, ShapeError, StateError
+from ..ops.promotion import as_array
+from ..trace import Array, Tracer
+from ..tree import Stateful
+
+Tree = Any
+Schedule = Callable[[Array], Any]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Transform:
+    """A rule that turns gradients into updates: two pure functions.
+
+    Args:
+        init: `init(parameters) -> state`.
+        update: `update(gradients, state, parameters) -> (updates, state)`; trees of one
+            structure. The updates are added to the parameters.
+
+    Example:
+        >>> from retrograd import optim, tree
+        >>> halve = optim.Transform(
+        ...     init=lambda parameters: (),
+        ...     update=lambda gradients, state, parameters: (
+        ...         tree.map(lambda g: 0.5 * g, gradients), state),
+        ... )
+        >>> halve.update({"w": 4.0}, (), None)[0]
+        {'w': 2.0}
+    """
+
+    init: Callable[[Tree], Tree]
+    update: Callable[[Tree, Tree, Tree], tuple[Tree, Tree]]
+
+
+def chain_transforms(*transforms: Transform) -> Transform:
+    """The transforms one after the other; the state is the tuple of their states."""
+
+    def init(parameters: Tree) -> Tree:
+        return tuple(transform.init(parameters) for transform in transforms)
+
+    def update(gradients: Tree, state: Tree, parameters: Tree) -> tuple[Tree, Tree]:
+        states = []
+        for transform, part in zip(transforms, state, strict=True):
+            gradients, part = transform.update(gradients, part, parameters)
+            states.append(part)
+        return gradients, tuple(states)
+
+    return Transform(init, update)
+
+
+class Optimizer(Stateful):
+    """Updates the parameters of a model from gradients, and holds the state for it.
+
+    Made by `optim.SGD`, `optim.Adam`, ..., or by `optim.chain`. The state is made at the first
+    update. Pass the Optimizer to a compiled function together with the model.
+
+    Args:
+        transform: the pure rule.
+
+    Example:
+        >>> import retrograd as rg
+        >>> from retrograd import nn, optim
+        >>> model, optimizer = nn.Linear(1, 1), optim.SGD(learning_rate=0.1)
+        >>> loss, gradients = rg.value_and_grad(lambda m: m(rg.ones((1, 1))).sum())(model)
+        >>> _ = optimizer.update(model, gradients)
+    """
+
+    def __init__(self, transform: Transform) -> None:
+        self.transform = transform
+        self.state: Tree = None
+        self._pending_rate: float | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "learning_rate":
+            self.set_learning_rate(value)
+            return
+        if name == "state":
+            for leaf in tree.leaves(value):
+                if isinstance(leaf, Array) and not isinstance(leaf, Tracer):
+                    leaf.owner = (weakref.ref(self), "state")
+        self.__dict__[name] = value
+
+    def state_items(self) -> list[tuple[str, Any, bool]]:
+        return [(k, v, False) for k, v in self.__dict__.items() if k not in ("_path", "_level")]
+
+    def init(self, parameters: Tree) -> None:
+        """Make the state for these parameters (a Module or a tree of Arrays).
+
+        Example:
+            >>> from retrograd import nn, optim
+            >>> optimizer = optim.Adam()
+            >>> optimizer.init(nn.Linear(2, 3))
+        """
+        _, named = _name_parameters(parameters)
+        self.state = self.transform.init(named)
+        if self._pending_rate is not None:
+            rate, self._pending_rate = self._pending_rate, None
+            self.set_learning_rate(rate)
+
+    def update(self, parameters: Any, gradients: Tree) -> Any:
+        """Apply one step.
+
+        Args:
+            parameters: a Module, which is changed, or a tree of Arrays, which is not.
+            gradients: a tree like `model.parameters()`, or like the tree.
+
+        Returns:
+            The Module, or the new tree.
+
+        Raises:
+            ArgumentError: the trees do not have the same structure.
+            ShapeError: a gradient does not have its parameter's shape.
+
+        Example:
+            >>> import retrograd as rg
+            >>> from retrograd import optim
+            >>> new = optim.SGD(learning_rate=0.5).update({"w": rg.array(1.0)}, {"w": rg.array(1.0)})
+            >>> float(new["w"])
+            0.5
+        """
+        leaves, named = _name_parameters(parameters)
+        given = _name_gradients(parameters, gradients, leaves, named)
+        if self.state is None:
+            if any(isinstance(leaf, Tracer) for leaf in named.values()):
+                raise NeedsState(self, named)
+            self.init(parameters)
+        updates, state = self.transform.update(given, self.state, named)
+        new = {path: named[path] + updates[path] for path in named}
+        by_id = {id(named[path]): new[path] for path in named}
+        self.state = state
+        if hasattr(parameters, "replace_arrays"):
+            parameters.replace_arrays(by_id)
+            return parameters
+        structure = tree.flatten(parameters)[1]
+        return tree.unflatten(structure, [by_id[id(value)] for value in leaves])
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate now; assign a number to change it, without a new trace."""
+        if self.state is None:
+            if self._pending_rate is not None:
+                return self._pending_rate
+            probe = self.transform.init({})
+            return float(_find(probe, "learning_rate"))
+        return float(_find(self.state, "learning_rate"))
+
+    def set_learning_rate(self, value: Any) -> None:
+        """Change the learning rate to a number."""
+        number = check_rate(value)
+        if self.state is None:
+            _find(self.transform.init({}), "learning_rate")
+            self._pending_rate = number
+            return
+        _find(self.state, "learning_rate")
+        self.state = _put(self.state, "learning_rate", Array(np.array(number, np.float64)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+def check_rate(value: Any) -> float:
+    """A learning rate as a float; an error if it is negative or not finite."""
+    number = float(value)
+    if not np.isfinite(number) or number < 0:
+        raise ArgumentError(f"A learning rate is a number of at least 0, received {value!r}.")
+    return number
+
+
+def _name_parameters(parameters: Any) -> tuple[list[Array], dict[str, Array]]:
+    """The leaves, and each different one under its first path (tied ones count once)."""
+    source = parameters.parameters() if hasattr(parameters, "parameters") else parameters
+    leaves = tree.leaves(source)
+    named: dict[str, Array] = {}
+    seen: set[int] = set()
+    for path, leaf in zip(tree.paths(source), leaves, strict=True):
+        if not isinstance(leaf, Array):
+            raise ArgumentTypeError(
+                f"An Optimizer updates Arrays; {path!r} is {type(leaf).__name__}.",
+                fix="pass the Module, or a tree of rg.array(...)",
+            )
+        if id(leaf) not in seen:
+            seen.add(id(leaf))
+            named[path] = leaf
+    return leaves, named
+
+
+def _name_gradients(
+    parameters: Any, gradients: Tree, leaves: list[Array], named: dict[str, Array]
+) -> dict[str, Array]:
+    source = parameters.parameters() if hasattr(parameters, "parameters") else parameters
+    if tree.flatten(source)[1] != tree.flatten(gradients)[1]:
+        raise ArgumentError(
+            "The gradients do not have the tree of the parameters: parameters "
+            f"{tree.paths(source)[:8]}, gradients {tree.paths(gradients)[:8]}.",
+            fix="pass the gradients that value_and_grad gave for the same model",
+        )
+    by_path = dict(zip(tree.paths(gradients), tree.leaves(gradients), strict=True))
+    given = {}
+    for path, parameter in named.items():
+        gradient = as_array(by_path[path])
+        if gradient.type.shape != parameter.type.shape:
+            raise ShapeError(
+                f"The gradient of {path!r} has shape {gradient.type.shape}, the parameter "
+                f"{parameter.type.shape}."
+            )
+        given[path] = gradient
+    return given
+
+
+def _find(state: Tree, name: str) -> Array:
+    for path, leaf in zip(tree.paths(state), tree.leaves(state), strict=True):
+        if path.split(".")[-1] == name:
+            return leaf  # type: ignore[no-any-return]
+    raise StateError(
+        f"This Optimizer has no {name} that is a number.",
+        fix="its learning rate is a schedule, or the chain holds none; make a new Optimizer",
+    )
+
+
+def _put(state: Tree, name: str, value: Array) -> Tree:
+    leaves, structure = tree.flatten(state)
+    replaced = [
+        value if path.split(".")[-1] == name else leaf
+        for path, leaf in zip(tree.paths(state), leaves, strict=True)
+    ]
+    return tree.unflatten(structure, replaced)
+
+
+def chain(*parts: Transform | Optimizer) -> Optimizer:
+    """Optimizers and transforms one after the other, as one Optimizer.
+
+    Args:
+        parts: for example `optim.clip_by_global_norm(1.0), optim.Adam(1e-3)`.
+
+    Example:
+        >>> from retrograd import optim
+        >>> optimizer = optim.chain(optim.clip_by_global_norm(1.0), optim.SGD(learning_rate=0.1))
+        >>> optimizer.learning_rate
+        0.1
+    """
+    transforms = []
+    for part in parts:
+        if isinstance(part, Optimizer):
+            part = part.transform
+        if not isinstance(part, Transform):
+            raise ArgumentTypeError(
+                f"chain takes transforms and Optimizers, received {type(part).__name__}."
+            )
+        transforms.append(part)
+    return Optimizer(chain_transforms(*transforms))
