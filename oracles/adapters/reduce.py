@@ -130,9 +130,8 @@ def cumsum(x: Any, dim: int, dtype: torch.dtype | None = None) -> Any:
 def sort(x: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     row, axis = axis_of(x, dim)
     # The samples have no ties: the order is a function of the values.
-    values, positions = rg.sort(row, axis=axis), rg.argsort(row, axis=axis)
-    if descending:
-        values, positions = rg.flip(values, axis=axis), rg.flip(positions, axis=axis)
+    values = rg.sort(row, axis=axis, descending=descending)
+    positions = rg.argsort(row, axis=axis, descending=descending)
     return values.reshape(x.shape), positions.reshape(x.shape)
 
 
@@ -148,8 +147,7 @@ def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = Tru
     if not sorted:
         raise Skip("unsorted: PyTorch's order is not defined")
     row, axis = axis_of(x, dim)
-    values, positions = rg.top_k(rg.moveaxis(row, axis, -1), k)
-    values, positions = rg.moveaxis(values, -1, axis), rg.moveaxis(positions, -1, axis)
+    values, positions = rg.top_k(row, k, axis=axis)
     return (values.reshape(()), positions.reshape(())) if x.ndim == 0 else (values, positions)
 
 
