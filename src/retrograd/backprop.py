@@ -114,9 +114,7 @@ def walk_backward(
             continue
         with origin_of(step.node):
             leaving = apply_second_half(step, arriving)
-            for atom, needed, cotangent in zip(
-                step.node.inputs, step.needed, leaving, strict=True
-            ):
+            for atom, needed, cotangent in zip(step.node.inputs, step.needed, leaving, strict=True):
                 if needed and cotangent is not None and not isinstance(atom, Constant):
                     flowing[id(atom)] = accumulate(flowing.get(id(atom)), cotangent)
     return [flowing.get(id(graph.inputs[position])) for position in wanted]
@@ -130,7 +128,9 @@ def apply_second_half(step: Step, arriving: Sequence[Array | None]) -> list[Arra
         for output, cotangent in zip(step.outputs, arriving, strict=True)
     ]
     extra = {"transforms": get_transforms()} if node.primitive.holds_graphs else {}
-    leaving: list[Array | None] = node.primitive.backward(
+    rule = node.primitive.backward
+    assert callable(rule)
+    leaving: list[Array | None] = rule(
         step.residuals, filled, step.needed, **node.parameters, **extra
     )
     for atom, cotangent in zip(node.inputs, leaving, strict=True):

@@ -31,7 +31,7 @@ class NeedsState(Exception):
         parameters: what it updates, by path; tracers that are inputs of the program.
     """
 
-    def __init__(self, optimizer: Any, parameters: dict[str, Tracer]) -> None:
+    def __init__(self, optimizer: Any, parameters: dict[str, Array]) -> None:
         super().__init__("an Optimizer needs its state before it is traced")
         self.optimizer = optimizer
         self.parameters = parameters
@@ -41,8 +41,9 @@ class NeedsState(Exception):
         original = _original_of(self.optimizer, call)
         values = {}
         for path, tracer in self.parameters.items():
-            order = {id(variable): n for n, variable in enumerate(tracer.recorder.inputs)}
-            if id(tracer.atom) not in order:
+            inputs = tracer.recorder.inputs if isinstance(tracer, Tracer) else []
+            order = {id(variable): n for n, variable in enumerate(inputs)}
+            if not isinstance(tracer, Tracer) or id(tracer.atom) not in order:
                 raise ArgumentError(
                     f"The Optimizer's first update is for {path!r}, which was computed inside the "
                     "compiled function: its state cannot be made.",
@@ -97,7 +98,8 @@ class CompiledFunction:
             program.staged.write_back(call, outputs)
             return program.staged.rebuild(outputs)
         except Exception as error:
-            raise hide_internal_frames(error)
+            hide_internal_frames(error)
+            raise
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -148,9 +150,7 @@ class CompiledFunction:
 
 
 def _original_of(copy: Any, call: Call) -> Any:
-    for path, original in zip(
-        call.description.object_paths, call.description.objects, strict=True
-    ):
+    for path, original in zip(call.description.object_paths, call.description.objects, strict=True):
         if type(original) is type(copy) and path == copy.__dict__.get("_path"):
             return original
     raise ArgumentError(
@@ -166,9 +166,7 @@ def _strengthen(array: Array, weak: bool) -> Array:
     return convert(array, float32 if array.type.dtype.kind == "f" else int32)
 
 
-def compile(
-    function: Callable[..., Any] | None = None, *, executor: str = "numpy"
-) -> Any:
+def compile(function: Callable[..., Any] | None = None, *, executor: str = "numpy") -> Any:
     """A function traced once and run as a whole program: forward, backward and update.
 
     Calls with the same structure, shapes and dtypes reuse the program. Arrays and numbers are
@@ -195,9 +193,7 @@ def compile(
         5.0
     """
     if executor not in EXECUTORS:
-        raise ArgumentError(
-            f"There is no executor {executor!r}. {suggest(executor, EXECUTORS)}"
-        )
+        raise ArgumentError(f"There is no executor {executor!r}. {suggest(executor, EXECUTORS)}")
     if function is None:
         return lambda wrapped: compile(wrapped, executor=executor)
     if not callable(function):
@@ -206,5 +202,3 @@ def compile(
             fix="decorate a function with @rg.compile",
         )
     return CompiledFunction(function, executor)
-
-

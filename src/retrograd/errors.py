@@ -10,9 +10,9 @@ import linecache
 import os
 import sys
 import types
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Iterable, TypeVar
 
 PACKAGE_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -167,16 +167,13 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f"Known: {shown}{more}."
 
 
-ErrorType = TypeVar("ErrorType", bound=BaseException)
-
-
-def hide_internal_frames(error: ErrorType) -> ErrorType:
+def hide_internal_frames(error: BaseException) -> None:
     """Take retrograd's own frames out of the traceback, so that the user's lines are what is seen.
 
     `RETROGRAD_FULL_TRACEBACK=1` keeps them, for work on retrograd itself.
     """
     if os.environ.get("RETROGRAD_FULL_TRACEBACK") == "1":
-        return error
+        return
     kept: list[types.TracebackType] = []
     entry = error.__traceback__
     while entry is not None:
@@ -187,4 +184,3 @@ def hide_internal_frames(error: ErrorType) -> ErrorType:
     for entry in reversed(kept):
         chain = types.TracebackType(chain, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     error.__traceback__ = chain
-    return error

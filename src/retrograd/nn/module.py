@@ -19,7 +19,8 @@ from ..errors import (
 )
 from ..ops.promotion import as_array
 from ..trace import Array, Tracer, module_path, recording_depth
-from ..tree import Container, Stateful, flatten, join_path, open_container, paths
+from ..tree import Stateful, flatten, join_path, open_container, paths
+from .collect import collect_value, replace_in
 
 Self = TypeVar("Self", bound="Module")
 
@@ -42,6 +43,7 @@ class Buffer:
         >>> class Counter(nn.Module):
         ...     def __init__(self):
         ...         self.count = nn.Buffer(rg.zeros(()))
+        ...
         ...     def __call__(self, x):
         ...         self.count = self.count + 1
         ...         return x
@@ -83,6 +85,7 @@ class Module(Stateful):
         >>> class Line(nn.Module):
         ...     def __init__(self):
         ...         self.slope = rg.array(2.0)
+        ...
         ...     def __call__(self, x):
         ...         return self.slope * x
         >>> model = Line()
@@ -90,6 +93,11 @@ class Module(Stateful):
         >>> float(gradients["slope"])
         3.0
     """
+
+    _training: bool
+    _frozen: bool
+    _buffers: frozenset[str]
+    _level: int
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -99,7 +107,7 @@ class Module(Stateful):
                 fix=f"rename {cls.__name__}.forward to __call__",
             )
         if "__call__" in cls.__dict__:
-            cls.__call__ = _call_with_path(cls.__dict__["__call__"])  # type: ignore[attr-defined]
+            cls.__call__ = _call_with_path(cls.__dict__["__call__"])  # type: ignore[method-assign]
 
     def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
         instance = object.__new__(cls)
@@ -200,7 +208,7 @@ class Module(Stateful):
             >>> sorted(nn.Linear(2, 3).parameters())
             ['bias', 'weight']
         """
-        return self._collect(trainable=True)
+        return self.collect_state(trainable=True)
 
     def state(self) -> dict[str, Any]:
         """The nested dict of all Arrays: parameters, frozen parameters and buffers.
@@ -210,13 +218,14 @@ class Module(Stateful):
             >>> sorted(nn.BatchNorm(2).state())
             ['bias', 'running_mean', 'running_var', 'weight']
         """
-        return self._collect(trainable=False)
+        return self.collect_state(trainable=False)
 
-    def _collect(self, trainable: bool) -> dict[str, Any]:
+    def collect_state(self, trainable: bool) -> dict[str, Any]:
+        """The nested dict of Arrays: the trainable ones, or all."""
         found = {}
         for name, value in self._public_items():
             kept = not trainable or (not self._frozen and name not in self._buffers)
-            part = _collect_value(value, trainable, kept)
+            part = collect_value(value, trainable, kept)
             if part is not None:
                 found[name] = part
         return found
@@ -278,7 +287,7 @@ class Module(Stateful):
         """Replace Arrays by others, by their ids, at every path where they stand."""
         for _, module in list(self.modules()):
             for name, value in module._public_items():
-                new = _replace_in(value, replacements)
+                new = replace_in(value, replacements)
                 if new is not value:
                     setattr(module, name, new)
 
@@ -287,7 +296,7 @@ class Module(Stateful):
     @property
     def training(self) -> bool:
         """Whether the Module is in training mode (dropout active, batch statistics used)."""
-        return bool(self._training)
+        return self._training
 
     def train(self: Self, mode: bool = True) -> Self:
         """Set training mode here and in all Modules inside; returns the Module.
@@ -371,39 +380,3 @@ class Module(Stateful):
             return f"{type(self).__name__}({', '.join(lines)})"
         body = "\n".join(lines).replace("\n", "\n  ")
         return f"{type(self).__name__}(\n  {body}\n)"
-
-
-def _collect_value(value: Any, trainable: bool, kept: bool) -> Any:
-    """The Arrays in an attribute, in its dicts and lists; None where there are none."""
-    if isinstance(value, Module):
-        return value._collect(trainable)
-    if isinstance(value, Array):
-        return value if kept and (not trainable or value.type.floating) else None
-    container: Container | None = None if isinstance(value, Stateful) else open_container(value)
-    if container is None or not container.children:
-        return None
-    parts = [_collect_value(child, trainable, kept) for child in container.children]
-    if all(part is None for part in parts):
-        return None
-    filled = [{} if part is None else part for part in parts]
-    if container.kind[0] in ("list", "tuple"):
-        return filled
-    return {
-        name: part for name, part in zip(container.names, parts, strict=True) if part is not None
-    }
-
-
-def _replace_in(value: Any, replacements: dict[int, Array]) -> Any:
-    from ..tree import rebuild_container
-
-    if isinstance(value, Array):
-        return replacements.get(id(value), value)
-    if isinstance(value, Stateful):
-        return value
-    container = open_container(value)
-    if container is None:
-        return value
-    children = [_replace_in(child, replacements) for child in container.children]
-    if all(new is old for new, old in zip(children, container.children, strict=True)):
-        return value
-    return rebuild_container(container.kind, children)

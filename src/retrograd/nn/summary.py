@@ -53,8 +53,11 @@ def _output_shapes(model: Module, example: tuple[Any, ...]) -> dict[str, str]:
     shapes: dict[str, str] = {}
     try:
         staged = trace(
-            lambda module, *arguments: module(*arguments), call, lambda leaf: True,
-            name="summary", abstract="a summary",
+            lambda module, *arguments: module(*arguments),
+            call,
+            lambda leaf: True,
+            name="summary",
+            abstract="a summary",
         )
     finally:
         for _, module in model.modules():

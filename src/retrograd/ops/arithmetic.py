@@ -12,9 +12,7 @@ from . import comparison, transcendental
 from .elementwise import apply, declare_elementwise, zeros_like
 from .promotion import as_array, convert
 
-add_p = declare_elementwise(
-    "add", np.add, [lambda g, a, b, out: g, lambda g, a, b, out: g]
-)
+add_p = declare_elementwise("add", np.add, [lambda g, a, b, out: g, lambda g, a, b, out: g])
 subtract_p = declare_elementwise(
     "subtract", np.subtract, [lambda g, a, b, out: g, lambda g, a, b, out: -g]
 )
@@ -45,7 +43,8 @@ def _share_of_tie(g: Array, a: Array, b: Array, out: Array) -> Array:
     half = convert(0.5, g.type.dtype)
     share = comparison.where(comparison.equal(a, b), g * half, zeros_like(g))
     return comparison.where(
-        comparison.equal(a, out), comparison.where(comparison.equal(b, out), share, g),
+        comparison.equal(a, out),
+        comparison.where(comparison.equal(b, out), share, g),
         zeros_like(g),
     )
 
@@ -53,14 +52,18 @@ def _share_of_tie(g: Array, a: Array, b: Array, out: Array) -> Array:
 maximum_p = declare_elementwise(
     "maximum",
     np.maximum,
-    [lambda g, a, b, out: _share_of_tie(g, a, b, out),
-     lambda g, a, b, out: _share_of_tie(g, b, a, out)],
+    [
+        lambda g, a, b, out: _share_of_tie(g, a, b, out),
+        lambda g, a, b, out: _share_of_tie(g, b, a, out),
+    ],
 )
 minimum_p = declare_elementwise(
     "minimum",
     np.minimum,
-    [lambda g, a, b, out: _share_of_tie(g, a, b, out),
-     lambda g, a, b, out: _share_of_tie(g, b, a, out)],
+    [
+        lambda g, a, b, out: _share_of_tie(g, a, b, out),
+        lambda g, a, b, out: _share_of_tie(g, b, a, out),
+    ],
 )
 
 
@@ -78,9 +81,7 @@ def _power_exponent(g: Array, a: Array, b: Array, out: Array) -> Array:
     return comparison.where(at_zero, zeros_like(g), g * out * transcendental.log(safe))
 
 
-power_p = declare_elementwise(
-    "power", np.power, [_power_base, _power_exponent], accepts="float"
-)
+power_p = declare_elementwise("power", np.power, [_power_base, _power_exponent], accepts="float")
 
 
 def add(a: Any, b: Any) -> Array:

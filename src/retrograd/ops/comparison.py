@@ -35,8 +35,10 @@ def _infer_where(condition: ArrayType, a: ArrayType, b: ArrayType) -> tuple[Arra
     if not condition.shape == a.shape == b.shape:
         raise ShapeError(f"where: shapes {condition.shape}, {a.shape}, {b.shape} are not equal.")
     if condition.dtype != bool_:
-        raise DTypeError(f"where takes a bool condition, received {condition.dtype.name}.",
-                         fix="compare first, e.g. rg.where(x > 0, ...)")
+        raise DTypeError(
+            f"where takes a bool condition, received {condition.dtype.name}.",
+            fix="compare first, e.g. rg.where(x > 0, ...)",
+        )
     if a.dtype != b.dtype:
         raise DTypeError(f"where: dtypes {a.dtype.name} and {b.dtype.name} are not equal.")
     return (a,)
@@ -84,8 +86,11 @@ def _infer_cast(type: ArrayType, *, dtype: DType) -> tuple[ArrayType]:
 
 
 def _cast_jvp(
-    primals: Sequence[Array], tangents: Sequence[Array | None], outputs: Sequence[Array],
-    *, dtype: DType,
+    primals: Sequence[Array],
+    tangents: Sequence[Array | None],
+    outputs: Sequence[Array],
+    *,
+    dtype: DType,
 ) -> list[Array | None]:
     if dtype.kind != "f" or tangents[0] is None:
         return [None]

@@ -63,8 +63,12 @@ def _evaluate_dot(a: Any, b: Any, *, contract: AxisPair, batch: AxisPair) -> tup
 
 
 def _dot_jvp(
-    primals: Sequence[Array], tangents: Sequence[Array | None], outputs: Sequence[Array],
-    *, contract: AxisPair, batch: AxisPair,
+    primals: Sequence[Array],
+    tangents: Sequence[Array | None],
+    outputs: Sequence[Array],
+    *,
+    contract: AxisPair,
+    batch: AxisPair,
 ) -> list[Array | None]:
     (a, b), (da, db) = primals, tangents
     left = None if da is None else bind(dot_p, da, b, contract=contract, batch=batch)[0]
@@ -73,8 +77,12 @@ def _dot_jvp(
 
 
 def _dot_backward(
-    residuals: Any, cotangents: Sequence[Array], needed: Sequence[bool],
-    *, contract: AxisPair, batch: AxisPair,
+    residuals: Any,
+    cotangents: Sequence[Array],
+    needed: Sequence[bool],
+    *,
+    contract: AxisPair,
+    batch: AxisPair,
 ) -> list[Array | None]:
     (a, b), _ = residuals
     g = cotangents[0]

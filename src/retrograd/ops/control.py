@@ -10,8 +10,8 @@ from ..errors import ArgumentError, ArgumentTypeError, NotDifferentiableError
 from ..ir import ArrayType, Graph, Transforms, declare, prune
 from ..staging import build_result, describe, describe_result, trace
 from ..trace import Array, Recorder, bind, recording, replay
+from .loop import scan
 from .promotion import as_array
-from .scan import scan
 
 __all__ = ["checkpoint", "custom_gradient", "scan"]
 
@@ -32,7 +32,10 @@ def _evaluate_body(
 
 
 def _checkpoint_jvp(
-    primals: Sequence[Array], tangents: Sequence[Array | None], *, body: Graph,
+    primals: Sequence[Array],
+    tangents: Sequence[Array | None],
+    *,
+    body: Graph,
     transforms: Transforms,
 ) -> tuple[list[Array], list[Array | None]]:
     active = [position for position, tangent in enumerate(tangents) if tangent is not None]
@@ -47,7 +50,11 @@ def _checkpoint_jvp(
 
 
 def _checkpoint_backward(
-    residuals: Any, cotangents: Sequence[Array | None], needed: Sequence[bool], *, body: Graph,
+    residuals: Any,
+    cotangents: Sequence[Array | None],
+    needed: Sequence[bool],
+    *,
+    body: Graph,
     transforms: Transforms,
 ) -> list[Array | None]:
     inputs, _ = residuals
@@ -112,8 +119,11 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(*arguments: Any, **keywords: Any) -> Any:
         call = describe(arguments, keywords)
         staged = trace(
-            function, call, lambda leaf: leaf.kind != "number",
-            name=getattr(function, "__name__", "function"), trace_ambient=True,
+            function,
+            call,
+            lambda leaf: leaf.kind != "number",
+            name=getattr(function, "__name__", "function"),
+            trace_ambient=True,
         )
         outputs = bind(checkpoint_p, *staged.inputs(call), body=staged.graph)
         staged.write_back(call, outputs)
@@ -134,8 +144,14 @@ def _custom_jvp(*arguments: Any, **parameters: Any) -> Any:
 
 
 def _custom_forward(
-    inputs: Sequence[Array], needed: Sequence[bool], *, body: Graph, count: int,
-    forward: Callable[..., Any], backward: Callable[..., Any], transforms: Transforms,
+    inputs: Sequence[Array],
+    needed: Sequence[bool],
+    *,
+    body: Graph,
+    count: int,
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    transforms: Transforms,
 ) -> tuple[list[Array], Any]:
     if any(needed[count:]):
         raise NotDifferentiableError(
@@ -154,8 +170,15 @@ def _custom_forward(
 
 
 def _custom_backward(
-    residuals: Any, cotangents: Sequence[Array | None], needed: Sequence[bool], *, body: Graph,
-    count: int, forward: Callable[..., Any], backward: Callable[..., Any], transforms: Transforms,
+    residuals: Any,
+    cotangents: Sequence[Array | None],
+    needed: Sequence[bool],
+    *,
+    body: Graph,
+    count: int,
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    transforms: Transforms,
 ) -> list[Array | None]:
     leaving = backward(residuals, cotangents)
     return [*leaving, *([None] * (len(needed) - count))]
@@ -224,8 +247,12 @@ def custom_gradient(
             return _match_cotangents(given, arguments, values)
 
         outputs = bind(
-            custom_p, *staged.inputs(call), body=staged.graph, count=len(leaves),
-            forward=flat_forward, backward=flat_backward,
+            custom_p,
+            *staged.inputs(call),
+            body=staged.graph,
+            count=len(leaves),
+            forward=flat_forward,
+            backward=flat_backward,
         )
         return staged.rebuild(outputs)
 

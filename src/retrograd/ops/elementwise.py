@@ -22,8 +22,12 @@ from .promotion import align, mark_weak
 Gradient = Callable[..., Array]
 
 KINDS = {"any": "fiub", "number": "fiu", "float": "f", "bool": "b", "integer": "iu"}
-KIND_WORDS = {"number": "numbers", "float": "floating numbers", "bool": "bools",
-              "integer": "integers"}
+KIND_WORDS = {
+    "number": "numbers",
+    "float": "floating numbers",
+    "bool": "bools",
+    "integer": "integers",
+}
 
 
 def infer_elementwise(name: str, accepts: str, result: Any) -> Callable[..., tuple[ArrayType]]:
@@ -41,8 +45,9 @@ def infer_elementwise(name: str, accepts: str, result: Any) -> Callable[..., tup
         if first.dtype.kind not in KINDS[accepts]:
             raise DTypeError(
                 f"{name} takes {KIND_WORDS[accepts]}, received {first.dtype.name}.",
-                fix="convert with .astype('float32')" if accepts != "bool" else
-                "compare first (x > 0), or convert with .astype('bool')",
+                fix="convert with .astype('float32')"
+                if accepts != "bool"
+                else "compare first (x > 0), or convert with .astype('bool')",
             )
         return (first if result is None else first.with_dtype(result),)
 
@@ -73,12 +78,18 @@ def declare_elementwise(
     infer = infer_elementwise(name, accepts, result)
     if gradients is None:
         return declare(
-            name, infer=infer, evaluate=evaluate, jvp=NONDIFFERENTIABLE,
-            backward=NONDIFFERENTIABLE, elementwise=True,
+            name,
+            infer=infer,
+            evaluate=evaluate,
+            jvp=NONDIFFERENTIABLE,
+            backward=NONDIFFERENTIABLE,
+            elementwise=True,
         )
 
     def jvp(
-        primals: Sequence[Array], tangents: Sequence[Array | None], outputs: Sequence[Array],
+        primals: Sequence[Array],
+        tangents: Sequence[Array | None],
+        outputs: Sequence[Array],
         **parameters: Any,
     ) -> list[Array | None]:
         total: Array | None = None

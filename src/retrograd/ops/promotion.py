@@ -140,8 +140,8 @@ def _weak_kind(value: Any) -> str:
 
 def convert(value: Any, dtype: DType) -> Array:
     """The operand as an Array of this dtype."""
-    from .comparison import cast_p
     from ..trace import bind
+    from .comparison import cast_p
 
     if not isinstance(value, Array):
         if isinstance(value, int) and not isinstance(value, bool) and dtype.kind in "iu":

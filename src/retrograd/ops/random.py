@@ -42,8 +42,10 @@ def philox(counter: list[Any], key: tuple[int, int]) -> list[Any]:
     for _ in range(10):
         p0, p1 = first * c0, second * c2
         c0, c1, c2, c3 = (
-            (p1 >> HALF) ^ c1 ^ np.uint64(k0), p1 & MASK,
-            (p0 >> HALF) ^ c3 ^ np.uint64(k1), p0 & MASK,
+            (p1 >> HALF) ^ c1 ^ np.uint64(k0),
+            p1 & MASK,
+            (p0 >> HALF) ^ c3 ^ np.uint64(k1),
+            p0 & MASK,
         )
         k0, k1 = (k0 + WEYL[0]) & 0xFFFFFFFF, (k1 + WEYL[1]) & 0xFFFFFFFF
     return [c0, c1, c2, c3]
@@ -60,15 +62,20 @@ def _evaluate_bits(state: Any, *, shape: Shape) -> tuple[Any]:
     blocks = -(-size // 4)
     zeros = np.zeros(blocks, np.uint64)
     counter = [
-        np.arange(blocks, dtype=np.uint64) & MASK, np.arange(blocks, dtype=np.uint64) >> HALF,
-        zeros + np.uint64(state[2]), zeros + np.uint64(state[3]),
+        np.arange(blocks, dtype=np.uint64) & MASK,
+        np.arange(blocks, dtype=np.uint64) >> HALF,
+        zeros + np.uint64(state[2]),
+        zeros + np.uint64(state[3]),
     ]
     words = philox(counter, (int(state[0]), int(state[1])))
     return (np.stack(words, axis=1).reshape(-1)[:size].astype(np.uint32).reshape(shape),)
 
 
 random_bits_p = declare(
-    "random_bits", infer=_infer_bits, evaluate=_evaluate_bits, jvp=NONDIFFERENTIABLE,
+    "random_bits",
+    infer=_infer_bits,
+    evaluate=_evaluate_bits,
+    jvp=NONDIFFERENTIABLE,
     backward=NONDIFFERENTIABLE,
 )
 
@@ -155,8 +162,10 @@ def seed(number: int) -> None:
 
     Example:
         >>> import retrograd as rg
-        >>> rg.seed(0); a = rg.random.normal((3,))
-        >>> rg.seed(0); b = rg.random.normal((3,))
+        >>> rg.seed(0)
+        ... a = rg.random.normal((3,))
+        >>> rg.seed(0)
+        ... b = rg.random.normal((3,))
         >>> bool((a == b).all())
         True
     """
@@ -197,13 +206,18 @@ def bits(shape: Any, generator: Generator | None = None) -> Array:
 def _float_dtype(dtype: Any) -> DType:
     chosen = as_dtype(dtype)
     if chosen.kind != "f":
-        raise DTypeError(f"Random numbers of dtype {chosen.name} are not floating numbers.",
-                         fix="use float32 or float64, or rg.random.integers")
+        raise DTypeError(
+            f"Random numbers of dtype {chosen.name} are not floating numbers.",
+            fix="use float32 or float64, or rg.random.integers",
+        )
     return chosen
 
 
 def uniform(
-    shape: Any = (), low: float = 0.0, high: float = 1.0, dtype: Any = float32,
+    shape: Any = (),
+    low: float = 0.0,
+    high: float = 1.0,
+    dtype: Any = float32,
     generator: Generator | None = None,
 ) -> Array:
     """Random numbers, uniform in [low, high).
@@ -233,7 +247,10 @@ def uniform(
 
 
 def normal(
-    shape: Any = (), mean: float = 0.0, std: float = 1.0, dtype: Any = float32,
+    shape: Any = (),
+    mean: float = 0.0,
+    std: float = 1.0,
+    dtype: Any = float32,
     generator: Generator | None = None,
 ) -> Array:
     """Random numbers from the normal distribution, by the Box-Muller transform.
@@ -270,12 +287,10 @@ def bernoulli(p: Any = 0.5, shape: Any = None, generator: Generator | None = Non
     if isinstance(p, (int, float)) and not 0.0 <= p <= 1.0:
         raise ArgumentError(f"A probability lies between 0 and 1, received {p}.")
     sizes = as_array(p).type.shape if shape is None else as_shape(shape, "bernoulli")
-    return uniform(sizes, generator=generator) < p
+    return comparison.less(uniform(sizes, generator=generator), p)
 
 
-def integers(
-    low: int, high: int, shape: Any = (), generator: Generator | None = None
-) -> Array:
+def integers(low: int, high: int, shape: Any = (), generator: Generator | None = None) -> Array:
     """Random int32 numbers, uniform in [low, high).
 
     Example:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,8 +54,11 @@ def _winners(x: Array, out: Array, axes: Sizes) -> Array:
 
 
 def _extremum_jvp(
-    primals: Sequence[Array], tangents: Sequence[Array | None], outputs: Sequence[Array],
-    *, axes: Sizes,
+    primals: Sequence[Array],
+    tangents: Sequence[Array | None],
+    outputs: Sequence[Array],
+    *,
+    axes: Sizes,
 ) -> list[Array | None]:
     if tangents[0] is None:
         return [None]
@@ -114,7 +118,7 @@ def _shift(x: Array, axis: int, count: int, forward: bool) -> Array:
     from .shape import concatenate
 
     size = x.type.shape[axis]
-    count = min(count, size)
+    count = builtins.min(count, size)  # `min` is ours here
     shape = tuple(count if a == axis else n for a, n in enumerate(x.type.shape))
     ones = Array(np.broadcast_to(np.ones((), x.type.dtype), shape))
     if forward:
@@ -123,8 +127,11 @@ def _shift(x: Array, axis: int, count: int, forward: bool) -> Array:
 
 
 def _prod_jvp(
-    primals: Sequence[Array], tangents: Sequence[Array | None], outputs: Sequence[Array],
-    *, axis: int,
+    primals: Sequence[Array],
+    tangents: Sequence[Array | None],
+    outputs: Sequence[Array],
+    *,
+    axis: int,
 ) -> list[Array | None]:
     if tangents[0] is None:
         return [None]
@@ -326,5 +333,14 @@ def any(x: Any, axis: Any = None, keepdims: bool = False) -> Array:
 
 
 __all__ = [
-    "all", "any", "argmax", "argmin", "max", "mean", "min", "prod", "spread", "sum",
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "max",
+    "mean",
+    "min",
+    "prod",
+    "spread",
+    "sum",
 ]

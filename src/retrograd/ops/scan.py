@@ -5,25 +5,23 @@ A scan node holds the Graph of one step. Its inputs are `[constants, carry, xs]`
 through it is backpropagation through time: the forward loop also stacks the residuals of each
 step, the backward loop runs over them in reverse.
 
-Source: P. Werbos, Backpropagation through time: what it does and how to do it, Proc. IEEE 78 (1990).
+Source: P. Werbos, Backpropagation through time: what it does and how to do it, Proceedings of
+the IEEE 78 (1990).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, ArgumentTypeError, ShapeError
-from ..ir import ArrayType, Constant, Graph, Transforms, Variable, declare, prune
-from ..ir.types import int32
-from ..staging import build_result, describe, describe_result, trace
+from ..errors import ShapeError
+from ..ir import ArrayType, Constant, Graph, Transforms, declare, prune
 from ..trace import Array, Recorder, bind, recording, replay
 from .arithmetic import add_p
 from .elementwise import zeros_like
-from .promotion import as_array
 
 
 def _infer_scan(
@@ -34,8 +32,10 @@ def _infer_scan(
         given = type
         if position >= constants + carry:
             if type.ndim == 0 or type.shape[0] != length:
-                raise ShapeError(f"scan: an input of shape {type.shape} does not have {length} "
-                                 "steps on its leading axis.")
+                raise ShapeError(
+                    f"scan: an input of shape {type.shape} does not have {length} "
+                    "steps on its leading axis."
+                )
             given = type.with_shape(type.shape[1:])
         if given != expected[position]:
             raise ShapeError(f"scan: the step takes {expected[position]}, received {given}.")
@@ -47,14 +47,17 @@ def _infer_scan(
 
 
 def _evaluate_scan(
-    *arrays: Any, body: Graph, constants: int, carry: int, length: int, reverse: bool,
+    *arrays: Any,
+    body: Graph,
+    constants: int,
+    carry: int,
+    length: int,
+    reverse: bool,
     transforms: Transforms,
 ) -> tuple[Any, ...]:
     fixed, state = list(arrays[:constants]), list(arrays[constants : constants + carry])
     sequences = arrays[constants + carry :]
-    stacked = [
-        np.empty((length, *type.shape), type.dtype) for type in body.output_types[carry:]
-    ]
+    stacked = [np.empty((length, *type.shape), type.dtype) for type in body.output_types[carry:]]
     for step in reversed(range(length)) if reverse else range(length):
         results = transforms.evaluate(body, [*fixed, *state, *(x[step] for x in sequences)])
         state = results[:carry]
@@ -86,8 +89,15 @@ class _Layout:
 
 
 def _jvp_scan(
-    primals: Sequence[Array], tangents: Sequence[Array | None], *, body: Graph, constants: int,
-    carry: int, length: int, reverse: bool, transforms: Transforms,
+    primals: Sequence[Array],
+    tangents: Sequence[Array | None],
+    *,
+    body: Graph,
+    constants: int,
+    carry: int,
+    length: int,
+    reverse: bool,
+    transforms: Transforms,
 ) -> tuple[list[Array], list[Array | None]]:
     layout = _Layout(body, constants, carry)
     active = layout.active([tangent is not None for tangent in tangents])
@@ -104,14 +114,20 @@ def _jvp_scan(
         groups[layout.group(position)].append(count_in + order)
     carry_out = [*range(carry), *(count_out + k for k, p in enumerate(floating) if p < carry)]
     y_out = [
-        *range(carry, count_out), *(count_out + k for k, p in enumerate(floating) if p >= carry)
+        *range(carry, count_out),
+        *(count_out + k for k, p in enumerate(floating) if p >= carry),
     ]
     order_in = [*groups["constant"], *groups["carry"], *groups["x"]]
     order_out = [*carry_out, *y_out]
     arranged = _arrange(graph, order_in, order_out)
     results = bind(
-        scan_p, *(values[p] for p in order_in), body=arranged,
-        constants=len(groups["constant"]), carry=len(carry_out), length=length, reverse=reverse,
+        scan_p,
+        *(values[p] for p in order_in),
+        body=arranged,
+        constants=len(groups["constant"]),
+        carry=len(carry_out),
+        length=length,
+        reverse=reverse,
     )
     by_position = dict(zip(order_out, results, strict=True))
     outputs = [by_position[position] for position in range(count_out)]
@@ -150,8 +166,15 @@ class _Residuals:
 
 
 def _scan_forward(
-    inputs: Sequence[Array], needed: Sequence[bool], *, body: Graph, constants: int, carry: int,
-    length: int, reverse: bool, transforms: Transforms,
+    inputs: Sequence[Array],
+    needed: Sequence[bool],
+    *,
+    body: Graph,
+    constants: int,
+    carry: int,
+    length: int,
+    reverse: bool,
+    transforms: Transforms,
 ) -> tuple[list[Array], _Residuals]:
     layout = _Layout(body, constants, carry)
     active = layout.active(needed)
@@ -185,7 +208,12 @@ def _scan_forward(
         forward, range(len(forward.inputs)), [*range(total), *(total + k for k in loose)]
     )
     results = bind(
-        scan_p, *inputs, body=step, constants=constants, carry=carry, length=length,
+        scan_p,
+        *inputs,
+        body=step,
+        constants=constants,
+        carry=carry,
+        length=length,
         reverse=reverse,
     )
     stacked.update(zip(loose, results[total:], strict=True))
@@ -193,8 +221,16 @@ def _scan_forward(
 
 
 def _scan_backward(
-    residuals: _Residuals, cotangents: Sequence[Array | None], needed: Sequence[bool], *,
-    body: Graph, constants: int, carry: int, length: int, reverse: bool, transforms: Transforms,
+    residuals: _Residuals,
+    cotangents: Sequence[Array | None],
+    needed: Sequence[bool],
+    *,
+    body: Graph,
+    constants: int,
+    carry: int,
+    length: int,
+    reverse: bool,
+    transforms: Transforms,
 ) -> list[Array | None]:
     layout, active = residuals.layout, residuals.active
     once, stacked = sorted(residuals.invariant), sorted(residuals.stacked)
@@ -209,8 +245,15 @@ def _scan_backward(
     fixed = [residuals.invariant[k] for k in once]
     step = _backward_step(residuals, carry_out, y_out, sums, once, stacked)
     results = bind(
-        scan_p, *fixed, *start, *sequences, body=step, constants=len(fixed), carry=len(start),
-        length=length, reverse=not reverse,
+        scan_p,
+        *fixed,
+        *start,
+        *sequences,
+        body=step,
+        constants=len(fixed),
+        carry=len(start),
+        length=length,
+        reverse=not reverse,
     )
     leaving: list[Array | None] = [None] * len(body.inputs)
     carried = [p for p in active if layout.group(p) == "carry"]
@@ -221,8 +264,12 @@ def _scan_backward(
 
 
 def _backward_step(
-    residuals: _Residuals, carry_out: list[int], y_out: list[int], sums: list[int],
-    once: list[int], stacked: list[int],
+    residuals: _Residuals,
+    carry_out: list[int],
+    y_out: list[int],
+    sums: list[int],
+    once: list[int],
+    stacked: list[int],
 ) -> Graph:
     """One step backwards: cotangents of the carry and running sums in, the same and x's out."""
     backward, layout, active = residuals.backward, residuals.layout, residuals.active
@@ -271,143 +318,3 @@ scan_p = declare(
     forward_with_residuals=_scan_forward,
     holds_graphs=True,
 )
-
-
-# -- what users call ----------------------------------------------------------------------------
-
-
-def scan(
-    function: Callable[[Any, Any], tuple[Any, Any]],
-    init: Any,
-    xs: Any,
-    length: int | None = None,
-    reverse: bool = False,
-) -> tuple[Any, Any]:
-    """A loop with state over the leading axis: `carry, y[t] = function(carry, x[t])`.
-
-    Its gradient is backpropagation through time. It is traced once, whatever the length.
-
-    Args:
-        function: takes the carry and one step of `xs`; returns the new carry (the same tree,
-            shapes and dtypes) and an output.
-        init: the first carry, any tree of Arrays and numbers.
-        xs: a tree of Arrays with the steps on their leading axis; None with `length`.
-        length: the number of steps, needed only without `xs`.
-        reverse: from the last step to the first.
-
-    Returns:
-        The last carry, and the outputs stacked along a new leading axis.
-
-    Raises:
-        ShapeError: leading axes differ, or the carry changes its type.
-        StateError: the function changes a Module.
-
-    Example:
-        >>> import retrograd as rg
-        >>> total, sums = rg.scan(lambda c, x: (c + x, c + x), 0.0, rg.array([1.0, 2.0, 3.0]))
-        >>> sums.numpy()
-        array([1., 3., 6.], dtype=float32)
-    """
-    from .random import default_generator, fold_state
-
-    carry_leaves: list[Array] = []
-    x_leaves: list[Array] = []
-    carry_template = describe_result(_as_arrays(init), carry_leaves)
-    x_template = describe_result(_as_arrays(xs), x_leaves)
-    steps = _check_length(x_leaves, length)
-    types = [x.type.with_shape(x.type.shape[1:]) for x in x_leaves]
-
-    draws: list[bool] = []
-
-    def step(carry: list[Array], x: list[Array], index: Array) -> Any:
-        with fold_state(index) as drawn:
-            result = function(build_result(carry_template, carry), build_result(x_template, x))
-        draws.extend(drawn)
-        if not isinstance(result, tuple) or len(result) != 2:
-            raise ArgumentTypeError(
-                f"The function of scan returns (carry, output), received {type(result).__name__}.",
-                fix="return carry, None if there is no output",
-            )
-        outputs: list[Array] = []
-        template = describe_result(_as_arrays(result[0]), outputs)
-        _check_carry(carry_template, template, carry, outputs)
-        return outputs, result[1]
-
-    index_type = ArrayType(int32, ())
-    examples = [[_zeros_view(c.type) for c in carry_leaves], [_zeros_view(t) for t in types]]
-    call = describe([*examples, _zeros_view(index_type)], {}, ["carry", "x", "step"])
-    staged = trace(
-        step, call, lambda leaf: True, name=getattr(function, "__name__", "step"),
-        abstract="a scan", forbid_changes="scan", trace_ambient=False,
-    )
-    if draws:
-        default_generator().advance()
-    captured = staged.captured
-    count = len(carry_leaves)
-    inner = staged.graph
-    own = len(inner.inputs) - len(captured)
-    body = Graph((*inner.inputs[own:], *inner.inputs[:own]), inner.nodes, inner.outputs, inner.name)
-    sequences = [*x_leaves, Array(np.arange(steps, dtype=np.int32))]
-    if not _uses(body, body.inputs[-1]):
-        body = Graph(body.inputs[:-1], body.nodes, body.outputs, body.name)
-        sequences.pop()
-    results = bind(
-        scan_p, *captured, *carry_leaves, *sequences, body=body, constants=len(captured),
-        carry=count, length=steps, reverse=reverse,
-    )
-    return (
-        build_result(carry_template, results[:count]),
-        build_result(staged.result[2][1], results),
-    )
-
-
-def _uses(graph: Graph, variable: Variable) -> bool:
-    atoms = [atom for node in graph.nodes for atom in node.inputs]
-    return any(atom is variable for atom in (*atoms, *graph.outputs))
-
-
-def _zeros_view(type: ArrayType) -> Array:
-    return Array(np.broadcast_to(np.zeros((), type.dtype), type.shape))
-
-
-def _as_arrays(value: Any) -> Any:
-    """Numbers in a tree become Arrays."""
-    from ..tree import map as map_tree
-
-    return map_tree(
-        lambda leaf: as_array(leaf)
-        if isinstance(leaf, (int, float, np.ndarray, np.generic)) else leaf, value
-    )
-
-
-def _check_length(x_leaves: Sequence[Array], length: int | None) -> int:
-    sizes = set()
-    for x in x_leaves:
-        if x.type.ndim == 0:
-            raise ShapeError("scan: every Array of xs needs a leading axis for the steps.")
-        sizes.add(x.type.shape[0])
-    if length is not None:
-        sizes.add(length)
-    if not sizes:
-        raise ArgumentError("scan needs xs or length to know the number of steps.")
-    if len(sizes) > 1:
-        raise ShapeError(f"scan: the numbers of steps differ: {sorted(sizes)}.")
-    return sizes.pop()
-
-
-def _check_carry(before: Any, after: Any, old: Sequence[Array], new: Sequence[Array]) -> None:
-    if before != after:
-        raise ShapeError(
-            "scan: the carry that the function returns is not the tree that it received.",
-            fix="return the same dicts, lists and tuples",
-        )
-    for position, (left, right) in enumerate(zip(old, new, strict=True)):
-        if left.type != right.type:
-            raise ShapeError(
-                f"scan: part {position} of the carry is {left.type} and becomes {right.type}.",
-                fix="make init of the shape and dtype that the function returns "
-                "(e.g. 0.0 in the place of 0, or .astype)",
-            )
-
-
-

@@ -26,7 +26,9 @@ def declare_linear(name: str, infer: Any, evaluate: Any, transpose: Any) -> Prim
     """
 
     def jvp(
-        primals: Sequence[Array], tangents: Sequence[Array | None], outputs: Sequence[Array],
+        primals: Sequence[Array],
+        tangents: Sequence[Array | None],
+        outputs: Sequence[Array],
         **parameters: Any,
     ) -> list[Array | None]:
         if tangents[0] is None:
@@ -111,9 +113,7 @@ broadcast_p = declare_linear(
 # -- slice, pad, flip ---------------------------------------------------------------------------
 
 
-def _infer_slice(
-    type: ArrayType, *, starts: Sizes, stops: Sizes, steps: Sizes
-) -> tuple[ArrayType]:
+def _infer_slice(type: ArrayType, *, starts: Sizes, stops: Sizes, steps: Sizes) -> tuple[ArrayType]:
     for size, start, stop, step in zip(type.shape, starts, stops, steps, strict=True):
         if not 0 <= start <= stop <= size or step < 1:
             raise ShapeError(f"slice: {start}:{stop}:{step} does not fit into size {size}.")
@@ -167,22 +167,20 @@ def _evaluate_pad(x: Any, *, low: Sizes, high: Sizes, interior: Sizes) -> Any:
     return padded[crop]
 
 
-def _transpose_pad(
-    g: Array, type: ArrayType, *, low: Sizes, high: Sizes, interior: Sizes
-) -> Array:
+def _transpose_pad(g: Array, type: ArrayType, *, low: Sizes, high: Sizes, interior: Sizes) -> Array:
     undo_low, undo_high = tuple(-n for n in low), tuple(-n for n in high)
     cropped = bind(pad_p, g, low=undo_low, high=undo_high, interior=(0,) * g.type.ndim)[0]
     if not any(interior):
         return cropped
     steps = tuple(between + 1 for between in interior)
-    return bind(
-        slice_p, cropped, starts=(0,) * g.type.ndim, stops=cropped.type.shape, steps=steps
-    )[0]
+    return bind(slice_p, cropped, starts=(0,) * g.type.ndim, stops=cropped.type.shape, steps=steps)[
+        0
+    ]
 
 
 pad_p = declare_linear("pad", _infer_pad, _evaluate_pad, _transpose_pad)
 
-flip_p = declare_linear(
+flip_p: Primitive = declare_linear(
     "flip",
     lambda type, *, axes: (type,),
     lambda x, *, axes: np.flip(x, axes),
@@ -207,8 +205,11 @@ def _infer_concatenate(*types: ArrayType, axis: int) -> tuple[ArrayType]:
 
 
 def _concatenate_jvp(
-    primals: Sequence[Array], tangents: Sequence[Array | None], outputs: Sequence[Array],
-    *, axis: int,
+    primals: Sequence[Array],
+    tangents: Sequence[Array | None],
+    outputs: Sequence[Array],
+    *,
+    axis: int,
 ) -> list[Array | None]:
     if all(tangent is None for tangent in tangents):
         return [None]
@@ -356,9 +357,7 @@ def broadcast_to(x: Any, shape: Any) -> Array:
     if source == target:
         return value
     extra = len(target) - len(source)
-    fits = extra >= 0 and all(
-        size in (1, target[extra + axis]) for axis, size in enumerate(source)
-    )
+    fits = extra >= 0 and all(size in (1, target[extra + axis]) for axis, size in enumerate(source))
     if not fits:
         raise ShapeError(
             f"broadcast_to: {source} cannot be broadcast to {target}.",

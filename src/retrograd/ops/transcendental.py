@@ -65,9 +65,7 @@ def _rsqrt(x: Any) -> Any:
 exp_p = declare_elementwise("exp", np.exp, [lambda g, x, out: g * out], accepts="float")
 log_p = declare_elementwise("log", np.log, [lambda g, x, out: g / x], accepts="float")
 log1p_p = declare_elementwise("log1p", np.log1p, [lambda g, x, out: g / (x + 1)], accepts="float")
-expm1_p = declare_elementwise(
-    "expm1", np.expm1, [lambda g, x, out: g * (out + 1)], accepts="float"
-)
+expm1_p = declare_elementwise("expm1", np.expm1, [lambda g, x, out: g * (out + 1)], accepts="float")
 sqrt_p = declare_elementwise("sqrt", np.sqrt, [lambda g, x, out: g * 0.5 / out], accepts="float")
 rsqrt_p = declare_elementwise(
     "rsqrt", _rsqrt, [lambda g, x, out: g * (-0.5 * out / x)], accepts="float"

@@ -34,7 +34,9 @@ class Transform:
         >>> halve = optim.Transform(
         ...     init=lambda parameters: (),
         ...     update=lambda gradients, state, parameters: (
-        ...         tree.map(lambda g: 0.5 * g, gradients), state),
+        ...         tree.map(lambda g: 0.5 * g, gradients),
+        ...         state,
+        ...     ),
         ... )
         >>> halve.update({"w": 4.0}, (), None)[0]
         {'w': 2.0}
@@ -126,7 +128,9 @@ class Optimizer(Stateful):
         Example:
             >>> import retrograd as rg
             >>> from retrograd import optim
-            >>> new = optim.SGD(learning_rate=0.5).update({"w": rg.array(1.0)}, {"w": rg.array(1.0)})
+            >>> new = optim.SGD(learning_rate=0.5).update(
+            ...     {"w": rg.array(1.0)}, {"w": rg.array(1.0)}
+            ... )
             >>> float(new["w"])
             0.5
         """
@@ -222,7 +226,7 @@ def _name_gradients(
 def _find(state: Tree, name: str) -> Array:
     for path, leaf in zip(tree.paths(state), tree.leaves(state), strict=True):
         if path.split(".")[-1] == name:
-            return leaf  # type: ignore[no-any-return]
+            return leaf
     raise StateError(
         f"This Optimizer has no {name} that is a number.",
         fix="its learning rate is a schedule, or the chain holds none; make a new Optimizer",

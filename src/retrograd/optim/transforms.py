@@ -43,7 +43,8 @@ def scale_by(factor: float) -> Transform:
     return Transform(
         _no_state,
         lambda gradients, state, parameters: (
-            map_tree(lambda gradient: gradient * factor, gradients), state,
+            map_tree(lambda gradient: gradient * factor, gradients),
+            state,
         ),
     )
 
@@ -101,7 +102,8 @@ def add_decayed_weights(weight_decay: float) -> Transform:
     return Transform(
         _no_state,
         lambda gradients, state, parameters: (
-            map_tree(lambda g, w: g + w * weight_decay, gradients, parameters), state,
+            map_tree(lambda g, w: g + w * weight_decay, gradients, parameters),
+            state,
         ),
     )
 
@@ -136,9 +138,7 @@ def trace_momentum(momentum: float, nesterov: bool = False) -> Transform:
     return Transform(lambda parameters: {"momentum": _zeros(parameters)}, update)
 
 
-def scale_by_adam(
-    betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
-) -> Transform:
+def scale_by_adam(betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> Transform:
     """Adam's rule: running means of g and g^2, corrected for their start at zero.
 
     `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, and the update is
@@ -179,7 +179,9 @@ def scale_by_adam(
 
     return Transform(
         lambda parameters: {
-            "step": _counter(), "mean": _zeros(parameters), "square": _zeros(parameters),
+            "step": _counter(),
+            "mean": _zeros(parameters),
+            "square": _zeros(parameters),
         },
         update,
     )

@@ -1,0 +1,26 @@
+"""Traces a structural copy of the caller's arguments into a Graph, and writes changes back once.
+
+Every transform (grad, compile, scan, checkpoint, jvp) works in the same steps: `describe` finds
+the Arrays in the arguments, Modules and Optimizers included; `trace` calls the function with
+copies that hold tracers; what the function changed in the copies comes back as extra outputs;
+`write_back` puts those into the caller's objects when everything has succeeded.
+"""
+
+from .ambient import register_ambient
+from .changes import Builder
+from .describe import Call, Leaf, Template, describe
+from .results import build_result, describe_result
+from .stage import Staged, trace
+
+__all__ = [
+    "Builder",
+    "Call",
+    "Leaf",
+    "Staged",
+    "Template",
+    "build_result",
+    "describe",
+    "describe_result",
+    "register_ambient",
+    "trace",
+]
