@@ -113,7 +113,7 @@ def replace_directory(path: PathLike, marker: str) -> Iterator[Path]:
 
 
 def recover_directory(path: PathLike) -> None:
-    """Put the earlier directory back if a process died while it was replaced. Call before reading."""
+    """Put the earlier directory back if a process died while replacing it. Call before reading."""
     target = Path(path).resolve()
     previous = _previous(target)
     if not previous.is_dir():
