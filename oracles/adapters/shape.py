@@ -186,22 +186,10 @@ def repeat_interleave(
 
 @adapts("roll")
 def roll(x: Any, shifts: Any, dims: Any = None) -> Any:
-    shifts = shifts if isinstance(shifts, (tuple, list)) else (shifts,)
+    shifts = shifts if isinstance(shifts, int) else tuple(shifts)
     if dims is None or dims == ():
-        return _roll_axis(x.reshape(-1), shifts[0], 0).reshape(x.shape)
-    dims = dims if isinstance(dims, (tuple, list)) else (dims,)
-    for shift, dim in zip(shifts, dims):
-        x = _roll_axis(x, shift, dim)
-    return x
-
-
-def _roll_axis(x: Any, shift: int, axis: int) -> Any:
-    length = x.shape[axis]
-    shift = shift % length if length else 0
-    if shift == 0:
-        return x
-    first, second = rg.split(x, [length - shift], axis=axis)
-    return rg.concatenate([second, first], axis=axis)
+        return rg.roll(x, shifts if isinstance(shifts, int) else shifts[0])
+    return rg.roll(x, shifts, axis=dims if isinstance(dims, int) else tuple(dims))
 
 
 @adapts("nn.functional.pad.constant", "constant_pad_nd")
@@ -221,18 +209,14 @@ def pad(x: Any, padding: Any, *mode_and_value: Any) -> Any:
     return rg.pad(x[window], widths, constant_values=value)
 
 
-def _make_triangle(shape: tuple[int, ...], diagonal: int) -> np.ndarray:
-    return np.tri(shape[-2], shape[-1], diagonal, dtype=bool)
-
-
 @adapts("tril")
 def tril(x: Any, diagonal: int = 0) -> Any:
-    return rg.where(rg.array(_make_triangle(x.shape, diagonal)), x, 0.0)
+    return rg.tril(x, diagonal)
 
 
 @adapts("triu")
 def triu(x: Any, diagonal: int = 0) -> Any:
-    return rg.where(rg.array(_make_triangle(x.shape, diagonal - 1)), 0.0, x)
+    return rg.triu(x, diagonal)
 
 
 @adapts("atleast_1d")
