@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import retrograd as rg
-from adapters.common import IGNORED, Skip, adapts, pair
+from adapters.common import IGNORED, adapts, pair
 
 
 def to_channels_last(x: Any, rank: int) -> tuple[Any, bool]:
@@ -124,15 +124,17 @@ def max_pool(
     size = pair(kernel_size, rank)
     stride = pair(stride, rank) if stride not in (None, (), []) else size
     padding, dilation = pair(padding, rank), pair(dilation, rank)
-    if any(step != 1 for step in dilation):
-        raise Skip("a window with holes (dilation)")
     x, single = to_channels_last(x, rank)
-    counts = [
-        _count_windows(*arguments, ceil_mode)
-        for arguments in zip(x.shape[1:-1], size, stride, padding)
-    ]
-    x = _pad_for_windows(x, size, stride, counts, padding, -np.inf)
-    y = to_channels_first(rg.max_pool(x, size, stride=stride), single)
+    if ceil_mode:
+        extent = tuple(d * (n - 1) + 1 for n, d in zip(size, dilation))
+        counts = [
+            _count_windows(*arguments, ceil_mode)
+            for arguments in zip(x.shape[1:-1], extent, stride, padding)
+        ]
+        x = _pad_for_windows(x, extent, stride, counts, padding, -np.inf)
+        padding = (0,) * rank
+    y = rg.max_pool(x, size, stride=stride, padding=padding, dilation=dilation)
+    y = to_channels_first(y, single)
     return (y, IGNORED) if return_indices else y
 
 
