@@ -149,10 +149,9 @@ def _apply_arrays(x: Array, arrays: list[tuple[int, Array]], together: bool) -> 
     common = broadcast_shapes(*(index.type.shape for _, index in arrays), operation="x[...]")
     # One index into the merged axes. Each is checked by itself: a sum would hide what is wrong.
     wide = int64 if math.prod(sizes) > np.iinfo(np.int32).max else int32
-    flat: Array | None = None
+    flat = Array(np.zeros((), wide))
     for (_, index), size in zip(arrays, sizes, strict=True):
         inside = check_indices(wrap_indices(index, size, "x[...]"), size, "x[...]")
-        inside = broadcast_to(convert(inside, wide), common)
-        flat = inside if flat is None else flat * size + inside
+        flat = flat * size + broadcast_to(convert(inside, wide), common)
     merged = reshape(x, (*shape[:first], math.prod(sizes), *shape[last:]))
     return bind(gather_p, merged, flat, axis=first)[0]
