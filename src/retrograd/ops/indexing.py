@@ -34,10 +34,14 @@ def get_item(x: Array, key: Any) -> Array:
     dots = [position for position, part in enumerate(parts) if part is Ellipsis]
     if len(dots) > 1:
         raise IndexRangeError("An index can hold only one Ellipsis (...).")
+    # NumPy's rule: beside an index array, an integer counts as one; what stands between them
+    # (also an Ellipsis of no axes) sends their axes to the front.
+    fancy = [position for position, part in enumerate(parts) if isinstance(part, (int, Array))]
+    together = not fancy or fancy[-1] - fancy[0] == len(fancy) - 1
     place = dots[0] if dots else len(parts)
     fill = [slice(None)] * (x.type.ndim - used)
     parts = parts[:place] + fill + parts[place + len(dots) :]
-    return _apply(x, parts)
+    return _apply(x, parts, together)
 
 
 def _as_index(part: Any) -> Any:
@@ -72,7 +76,7 @@ def _mask_error() -> ArgumentTypeError:
     )
 
 
-def _apply(x: Array, parts: list[Any]) -> Array:
+def _apply(x: Array, parts: list[Any], together: bool) -> Array:
     starts, stops, steps, reversed_axes = [], [], [], []
     shape: list[int] = []  # the result's shape before array indices are applied
     arrays: list[tuple[int, Array]] = []  # (axis of that result, index)
@@ -110,13 +114,7 @@ def _apply(x: Array, parts: list[Any]) -> Array:
     if reversed_axes:
         result = bind(flip_p, result, axes=tuple(reversed_axes))[0]
     result = reshape(result, tuple(shape))
-    if not arrays:
-        return result
-    # NumPy's rule: beside an index array, an integer counts as one; what stands between them
-    # sends their axes to the front.
-    fancy = [place for place, part in enumerate(parts) if isinstance(part, (int, Array))]
-    together = fancy[-1] - fancy[0] == len(fancy) - 1
-    return _apply_arrays(result, arrays, together)
+    return _apply_arrays(result, arrays, together) if arrays else result
 
 
 def _resolve_slice(part: slice, size: int) -> tuple[int, int, int, bool]:
