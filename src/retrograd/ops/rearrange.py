@@ -199,6 +199,8 @@ def _pad_widths(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
         f"pad: pad_width must be a number, a pair (before, after), or one pair for each of the "
         f"{ndim} axes; received {pad_width!r:.60}."
     )
+    if ndim == 0 and pad_width in ([], ()):
+        return []
     try:
         given = np.array(pad_width)
         widths = np.broadcast_to(given, (ndim, 2)) if given.dtype != object else None
