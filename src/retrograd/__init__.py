@@ -3,7 +3,7 @@
 Public names, nothing else. The way through the house is docs/layout.md.
 """
 
-from . import nn, optim, tree
+from . import losses, metrics, nn, optim, tree
 from .data import datasets
 from .compile import compile
 from .errors import RetrogradError
