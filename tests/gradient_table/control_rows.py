@@ -27,6 +27,7 @@ def _nested(start: Any, xs: Any) -> Any:
 
 def _counting(start: Any, scale: Any) -> Any:
     """No xs; an integer counter in the carry."""
+
     def step(carry: Any, _: None) -> tuple[Any, Any]:
         value, count = carry
         return (rg.sin(value * scale) + count, count + 1), value
@@ -41,19 +42,46 @@ def _scan() -> list[Row]:
         Row("scan", lambda c, xs: rg.scan(_recurrent, c, xs), two, ((3,), (4, 3)), "recurrent"),
         Row("scan", lambda c, xs: rg.scan(_recurrent, c, xs), two, ((), (1,)), "one_step"),
         Row("scan", lambda c, xs: rg.scan(_recurrent, c, xs), two, ((2,), (0, 2)), "no_step"),
-        Row("scan", lambda c, xs: rg.scan(_recurrent, c, xs, reverse=True), two, ((2,), (5, 2)),
-            "reversed"),
+        Row(
+            "scan",
+            lambda c, xs: rg.scan(_recurrent, c, xs, reverse=True),
+            two,
+            ((2,), (5, 2)),
+            "reversed",
+        ),
         Row("scan", _with_weights, (anywhere,) * 3, ((2, 2), (3, 2), (4, 3, 2)), "weights"),
         Row("scan", _nested, two, ((), (3, 2)), "nested"),
         Row("scan", _counting, two, ((2,), ()), "without_xs"),
-        Row("scan", lambda c, xs: rg.scan(lambda c, x: (c * rg.exp(x * 0.3), None), c, xs)[0], two,
-            ((2,), (3, 2)), "without_output"),
-        Row("scan", lambda xs: rg.scan(lambda c, x: (c, x * x), None, xs)[1], (anywhere,), ((3, 2),),
-            "without_carry"),
-        Row("scan", lambda c, w: rg.scan(lambda c, i: (c * w + i, c), c, rg.array([0, 1, 2])), two,
-            ((2,), (2,)), "integer_xs"),
-        Row("scan", lambda a, b: rg.scan(lambda c, x: ((c[1] * x, c[0]), c[0] * c[1]), (a, b),
-                                         rg.array([0.5, 2.0, 1.5])), two, ((2,), (2,)), "swapping"),
+        Row(
+            "scan",
+            lambda c, xs: rg.scan(lambda c, x: (c * rg.exp(x * 0.3), None), c, xs)[0],
+            two,
+            ((2,), (3, 2)),
+            "without_output",
+        ),
+        Row(
+            "scan",
+            lambda xs: rg.scan(lambda c, x: (c, x * x), None, xs)[1],
+            (anywhere,),
+            ((3, 2),),
+            "without_carry",
+        ),
+        Row(
+            "scan",
+            lambda c, w: rg.scan(lambda c, i: (c * w + i, c), c, rg.array([0, 1, 2])),
+            two,
+            ((2,), (2,)),
+            "integer_xs",
+        ),
+        Row(
+            "scan",
+            lambda a, b: rg.scan(
+                lambda c, x: ((c[1] * x, c[0]), c[0] * c[1]), (a, b), rg.array([0.5, 2.0, 1.5])
+            ),
+            two,
+            ((2,), (2,)),
+            "swapping",
+        ),
     ]
 
 
@@ -69,9 +97,15 @@ def _checkpoint() -> list[Row]:
 
     return [
         Row("checkpoint", rg.checkpoint(lambda a, b: rg.tanh(a @ b)), two, ((2, 3), (3, 2))),
-        Row("checkpoint", rg.checkpoint(lambda a: {"x": a * a, "y": [rg.cos(a), a]}), (anywhere,),
-            ((3,),), "tree"),
+        Row(
+            "checkpoint",
+            rg.checkpoint(lambda a: {"x": a * a, "y": [rg.cos(a), a]}),
+            (anywhere,),
+            ((3,),),
+            "tree",
+        ),
         Row("checkpoint", rg.checkpoint(rg.exp), (anywhere,), ((0, 2),), "empty"),
+        Row("checkpoint", rg.checkpoint(rg.exp), (anywhere,), ((),), "number"),
         Row("checkpoint", nested, (anywhere,), ((3,),), "nested"),
         Row("checkpoint", captures, two, ((3,), (3,)), "captures"),
         Row("checkpoint", in_scan, two, ((2,), (3, 2)), "in_scan"),
@@ -96,12 +130,30 @@ def _custom() -> list[Row]:
         Row("custom_gradient", times_sine, two, ((3,), (3,)), modes=reverse),
         Row("custom_gradient", times_sine, two, ((), ()), modes=reverse),
         Row("custom_gradient", times_sine, two, ((0,), (0,)), modes=reverse),
-        Row("custom_gradient", lambda a, b: pair({"a": a, "b": b}), two, ((2,), (2,)), "tree",
-            modes=reverse),
-        Row("custom_gradient", lambda a, xs: rg.scan(lambda c, x: (times_sine(c, x), c), a, xs), two,
-            ((2,), (3, 2)), "in_scan", modes=reverse),
-        Row("custom_gradient", rg.checkpoint(lambda a, b: rg.tanh(times_sine(a, b))), two,
-            ((2,), (2,)), "in_checkpoint", modes=reverse),
+        Row(
+            "custom_gradient",
+            lambda a, b: pair({"a": a, "b": b}),
+            two,
+            ((2,), (2,)),
+            "tree",
+            modes=reverse,
+        ),
+        Row(
+            "custom_gradient",
+            lambda a, xs: rg.scan(lambda c, x: (times_sine(c, x), c), a, xs),
+            two,
+            ((2,), (3, 2)),
+            "in_scan",
+            modes=reverse,
+        ),
+        Row(
+            "custom_gradient",
+            rg.checkpoint(lambda a, b: rg.tanh(times_sine(a, b))),
+            two,
+            ((2,), (2,)),
+            "in_checkpoint",
+            modes=reverse,
+        ),
     ]
 
 

@@ -48,14 +48,20 @@ BINARY: dict[str, tuple[Domain, Domain]] = {
 }
 SHAPES: tuple[Shape, ...] = ((), (1,), (5,), (2, 3), (0, 3))
 BROADCAST: tuple[tuple[Shape, Shape], ...] = (
-    ((2, 3), (2, 3)), ((2, 3), (3,)), ((3, 1), (1, 4)), ((), (2,)), ((1,), (1, 1, 1)), ((1,), (0,)),
+    ((2, 3), (2, 3)),
+    ((2, 3), (3,)),
+    ((3, 1), (1, 4)),
+    ((), (2,)),
+    ((1,), (1, 1, 1)),
+    ((1,), (0,)),
 )
 
 
 def _unary() -> list[Row]:
     return [
         Row(name, getattr(rg, name), (domain,), (shape,))
-        for name, domain in UNARY.items() for shape in SHAPES
+        for name, domain in UNARY.items()
+        for shape in SHAPES
     ]
 
 
@@ -73,8 +79,13 @@ def _power() -> list[Row]:
         return lambda x: rg.power(x, rg.array(np.full((), exponent)))
 
     rows = [
-        Row("power", to(exponent), (nonzero if exponent == int(exponent) else positive,), ((5,),),
-            f"to_{exponent}")
+        Row(
+            "power",
+            to(exponent),
+            (nonzero if exponent == int(exponent) else positive,),
+            ((5,),),
+            f"to_{exponent}",
+        )
         for exponent in (-2.0, -0.5, 0.0, 1.0, 1.5, 2.0, 3.0)
     ]
     rows += [
@@ -92,8 +103,13 @@ def _where() -> list[Row]:
         for shapes in (((2, 3), (2, 3)), ((3,), (2, 1)), ((), (2, 3)))
     ]
     rows += [
-        Row("where", curved(lambda a, b: rg.where(mask, a, b)), (anywhere, anywhere),
-            ((2, 3), (2, 3)), "curved"),
+        Row(
+            "where",
+            curved(lambda a, b: rg.where(mask, a, b)),
+            (anywhere, anywhere),
+            ((2, 3), (2, 3)),
+            "curved",
+        ),
         Row("where", lambda a: rg.where(a > 0, a * a, rg.exp(a)), (nonzero,), ((5,),), "own_sign"),
         Row("where", lambda a: rg.where(mask, 1.0, a) * a, (anywhere,), ((2, 3),), "number"),
         Row("where", lambda a: rg.where(mask[:0], a, 2.0), (anywhere,), ((0, 3),), "empty"),
@@ -106,8 +122,13 @@ def _cast() -> list[Row]:
     rows = [Row("cast", cast, (anywhere,), (shape,)) for shape in ((), (3,), (0,))]
     rows.append(Row("cast", curved(cast), (anywhere,), ((2, 3),), "curved"))
     rows.append(
-        Row("cast", lambda x: x * (x * 4).astype("int32"), (between(0.55, 0.7),), ((3,),),
-            "through_integers")
+        Row(
+            "cast",
+            lambda x: x * (x * 4).astype("int32"),
+            (between(0.55, 0.7),),
+            ((3,),),
+            "through_integers",
+        )
     )
     return rows
 

@@ -26,9 +26,12 @@ def _gather() -> list[Row]:
         *_both("gather", "middle", (2, 3, 2), [0, 2, 2, 1], axis=1),
         *_both("gather", "one_number", (3, 2), 1, axis=0),
         *_both("gather", "none", (3, 2), np.zeros(0), axis=0),
+        *_both("gather", "size_one", (1,), [0, 0], axis=0),
         *_both("gather", "empty_rows", (3, 0), [1, 1], axis=0),
         Row("gather", curved(lambda x: x[[0, -1, 0]]), (anywhere,), ((3, 2),), "indexing"),
-        Row("gather", curved(lambda x: x[[0, 1, 1], [2, 0, 0]]), (anywhere,), ((2, 3),), "two_axes"),
+        Row(
+            "gather", curved(lambda x: x[[0, 1, 1], [2, 0, 0]]), (anywhere,), ((2, 3),), "two_axes"
+        ),
     ]
 
 
@@ -38,6 +41,7 @@ def _scatter_add() -> list[Row]:
         *_both("scatter_add", "rows", (2, 2, 3), [[2, 0], [1, 2]], axis=0, size=4),
         *_both("scatter_add", "columns", (2, 2), [1, 1], axis=1, size=3),
         *_both("scatter_add", "one_number", (2,), 1, axis=0, size=3),
+        *_both("scatter_add", "size_one", (1,), [0], axis=0, size=1),
         *_both("scatter_add", "none", (0, 2), np.zeros(0), axis=0, size=2),
     ]
 
@@ -47,12 +51,20 @@ def _along() -> list[Row]:
     return [
         *_both("gather_along", "last", (2, 4), rows, axis=1),
         *_both("gather_along", "first", (4, 3), rows, axis=0),
+        *_both("gather_along", "size_one", (1, 1), [[0, 0]], axis=1),
+        *_both("gather_along", "empty", (0, 3), np.zeros((0, 2)), axis=1),
         *_both("gather_along", "none", (2, 3), np.zeros((2, 0)), axis=1),
         *_both("scatter_add_along", "last", (2, 3), rows, axis=1, size=3),
         *_both("scatter_add_along", "first", (2, 3), rows, axis=0, size=4),
+        *_both("scatter_add_along", "size_one", (1, 1), [[0]], axis=1, size=2),
         *_both("scatter_add_along", "none", (2, 0), np.zeros((2, 0)), axis=1, size=2),
-        Row("gather_along", curved(lambda x: rg.take_along_axis(x, [[-1], [0]], 1)), (anywhere,),
-            ((2, 3),), "public"),
+        Row(
+            "gather_along",
+            curved(lambda x: rg.take_along_axis(x, [[-1], [0]], 1)),
+            (anywhere,),
+            ((2, 3),),
+            "public",
+        ),
     ]
 
 

@@ -16,8 +16,13 @@ from tests.gradient_table.table import (
 )
 
 REDUCED: tuple[tuple[Shape, Shape], ...] = (
-    ((5,), (0,)), ((2, 3), (0,)), ((2, 3), (1,)), ((2, 3), (0, 1)), ((3, 1, 4), (0, 2)),
-    ((1,), (0,)), ((0, 3), (1,)),
+    ((5,), (0,)),
+    ((2, 3), (0,)),
+    ((2, 3), (1,)),
+    ((2, 3), (0, 1)),
+    ((3, 1, 4), (0, 2)),
+    ((1,), (0,)),
+    ((0, 3), (1,)),
 )
 
 
@@ -31,9 +36,18 @@ def _sum() -> list[Row]:
     for shape, axes in cases:
         function = primitive("sum", axes=axes)
         rows.append(Row("sum", function, (anywhere,), (shape,), _axes_note(axes)))
-        rows.append(Row("sum", curved(function), (anywhere,), (shape,), _axes_note(axes) + "_curved"))
-    rows.append(Row("sum", lambda x: rg.sum(x * x, axis=-1, keepdims=True) * x, (anywhere,),
-                    ((2, 3),), "keepdims"))
+        rows.append(
+            Row("sum", curved(function), (anywhere,), (shape,), _axes_note(axes) + "_curved")
+        )
+    rows.append(
+        Row(
+            "sum",
+            lambda x: rg.sum(x * x, axis=-1, keepdims=True) * x,
+            (anywhere,),
+            ((2, 3),),
+            "keepdims",
+        )
+    )
     return rows
 
 
@@ -50,7 +64,14 @@ def _extrema() -> list[Row]:
 
 def _prod() -> list[Row]:
     cases: tuple[tuple[Shape, int], ...] = (
-        ((1,), 0), ((2,), 0), ((5,), 0), ((2, 3), 0), ((2, 3), 1), ((0, 3), 1), ((3, 0), 1), ((2, 8), 1),
+        ((1,), 0),
+        ((2,), 0),
+        ((5,), 0),
+        ((2, 3), 0),
+        ((2, 3), 1),
+        ((0, 3), 1),
+        ((3, 0), 1),
+        ((2, 8), 1),
     )
     rows = [
         Row("prod", primitive("prod", axis=axis), (nonzero,), (shape,), f"axis{axis}")
@@ -88,8 +109,13 @@ def _dot() -> list[Row]:
         ("empty_batch", (0, 2, 3), (0, 3, 2), ((2,), (1,)), ((0,), (0,))),
     )
     rows = [
-        Row("dot", primitive("dot", contract=contract, batch=batch), (anywhere, anywhere), (a, b),
-            note)
+        Row(
+            "dot",
+            primitive("dot", contract=contract, batch=batch),
+            (anywhere, anywhere),
+            (a, b),
+            note,
+        )
         for note, a, b, contract, batch in cases
     ]
     rows += [

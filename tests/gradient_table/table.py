@@ -94,8 +94,9 @@ def one_zero_in_rows(random: np.random.Generator, shape: Shape) -> NumpyArray:
 # -- functions ------------------------------------------------------------------------------------
 
 
-def primitive(name: str, *, before: Sequence[Any] = (), after: Sequence[Any] = (),
-              **parameters: Any) -> Callable[..., Any]:
+def primitive(
+    name: str, *, before: Sequence[Any] = (), after: Sequence[Any] = (), **parameters: Any
+) -> Callable[..., Any]:
     """The function that applies a primitive, with fixed inputs before and after its arguments."""
     fixed_before, fixed_after = list(map(rg.array, before)), list(map(rg.array, after))
 
@@ -103,6 +104,7 @@ def primitive(name: str, *, before: Sequence[Any] = (), after: Sequence[Any] = (
         outputs = bind(PRIMITIVES[name], *fixed_before, *values, *fixed_after, **parameters)
         return outputs[0] if len(outputs) == 1 else outputs
 
+    function.parameters = parameters  # type: ignore[attr-defined]
     return function
 
 

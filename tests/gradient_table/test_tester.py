@@ -32,7 +32,8 @@ def plant() -> Iterator[Planter]:
     def make(evaluate: Any, backward: Any, jvp: Any) -> Callable[..., Any]:
         name = f"planted_{len(PRIMITIVES)}"
         primitive: Primitive = declare(
-            name, infer=lambda *types: (types[0],),
+            name,
+            infer=lambda *types: (types[0],),
             evaluate=lambda *arrays: (np.asarray(evaluate(*arrays)),),
             jvp=lambda primals, tangents, outputs: [jvp(primals, tangents)],
             backward=lambda residuals, cotangents, needed: backward(residuals[0], cotangents[0]),
@@ -56,8 +57,13 @@ def test_right_rules_pass(plant: Planter) -> None:
 
 
 WRONG_FACTORS = {
-    "wrong sign": -2.0, "missing factor": 1.0, "2.001 for 2": 2.001, "nearly right": 2.00001,
-    "zero": 0.0, "not a number": float("nan"), "infinite": float("inf"),
+    "wrong sign": -2.0,
+    "missing factor": 1.0,
+    "2.001 for 2": 2.001,
+    "nearly right": 2.00001,
+    "zero": 0.0,
+    "not a number": float("nan"),
+    "infinite": float("inf"),
 }
 
 
@@ -110,7 +116,8 @@ def test_a_missing_transpose_is_caught(plant: Planter) -> None:
     jvp = lambda primals, t: times(t[0], primals[0]) + times(primals[0], t[0])  # noqa: E731
     right = plant(
         lambda x: x @ x,
-        lambda inputs, g: [times(g, transpose(inputs[0])) + times(transpose(inputs[0]), g)], jvp,
+        lambda inputs, g: [times(g, transpose(inputs[0])) + times(transpose(inputs[0]), g)],
+        jvp,
     )
     check_gradients(right, MATRIX)
     wrong = plant(

@@ -13,15 +13,26 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 def _conv(
-    note: str, x: Shape, w: Shape, *, stride: Shape = (), padding: Pairs = (),
-    input_dilation: Shape = (), kernel_dilation: Shape = (), feature_groups: int = 1,
+    note: str,
+    x: Shape,
+    w: Shape,
+    *,
+    stride: Shape = (),
+    padding: Pairs = (),
+    input_dilation: Shape = (),
+    kernel_dilation: Shape = (),
+    feature_groups: int = 1,
     batch_groups: int = 1,
 ) -> Row:
     ones = (1,) * (len(x) - 2)
     function = primitive(
-        "conv", stride=stride or ones, padding=padding or ((0, 0),) * len(ones),
-        input_dilation=input_dilation or ones, kernel_dilation=kernel_dilation or ones,
-        feature_groups=feature_groups, batch_groups=batch_groups,
+        "conv",
+        stride=stride or ones,
+        padding=padding or ((0, 0),) * len(ones),
+        input_dilation=input_dilation or ones,
+        kernel_dilation=kernel_dilation or ones,
+        feature_groups=feature_groups,
+        batch_groups=batch_groups,
     )
     return Row("conv", function, (anywhere, anywhere), (x, w), note)
 
@@ -42,19 +53,59 @@ CONVOLUTIONS: list[Row] = [
     _conv("groups", (2, 5, 4), (3, 2, 6), feature_groups=2),
     _conv("depthwise", (2, 5, 3), (3, 1, 3), feature_groups=3),
     _conv("batch_groups", (4, 5, 2), (3, 2, 4), batch_groups=2),
-    _conv("all_with_groups", (2, 6, 4), (3, 2, 4), stride=(3,), padding=((2, -1),),
-          input_dilation=(2,), kernel_dilation=(3,), feature_groups=2),
-    _conv("all_with_batch_groups", (4, 5, 2), (2, 2, 4), stride=(2,), padding=((1, 2),),
-          input_dilation=(3,), kernel_dilation=(2,), batch_groups=2),
+    _conv(
+        "all_with_groups",
+        (2, 6, 4),
+        (3, 2, 4),
+        stride=(3,),
+        padding=((2, -1),),
+        input_dilation=(2,),
+        kernel_dilation=(3,),
+        feature_groups=2,
+    ),
+    _conv(
+        "all_with_batch_groups",
+        (4, 5, 2),
+        (2, 2, 4),
+        stride=(2,),
+        padding=((1, 2),),
+        input_dilation=(3,),
+        kernel_dilation=(2,),
+        batch_groups=2,
+    ),
     _conv("images", (2, 5, 4, 2), (3, 2, 2, 3), padding=((1, 1), (0, 1))),
-    _conv("images_all", (2, 5, 4, 4), (2, 3, 2, 2), stride=(2, 1), padding=((1, -1), (0, 2)),
-          input_dilation=(1, 2), kernel_dilation=(2, 1), feature_groups=2),
-    _conv("volumes", (1, 3, 4, 3, 1), (2, 2, 3, 1, 2), stride=(1, 2, 1),
-          padding=((0, 0), (1, 0), (1, 1)), kernel_dilation=(1, 1, 1)),
-    Row("conv", lambda x, w: rg.conv(x, w, stride=2, padding=1, dilation=2, groups=2),
-        (anywhere, anywhere), ((2, 7, 6, 2), (3, 2, 1, 4)), "public"),
-    Row("conv", lambda x, w: rg.conv_transpose(x, w, stride=2, padding=1, output_padding=1, groups=2),
-        (anywhere, anywhere), ((1, 3, 3, 4), (3, 3, 4, 1)), "transposed"),
+    _conv(
+        "images_all",
+        (2, 5, 4, 4),
+        (2, 3, 2, 2),
+        stride=(2, 1),
+        padding=((1, -1), (0, 2)),
+        input_dilation=(1, 2),
+        kernel_dilation=(2, 1),
+        feature_groups=2,
+    ),
+    _conv(
+        "volumes",
+        (1, 3, 4, 3, 1),
+        (2, 2, 3, 1, 2),
+        stride=(1, 2, 1),
+        padding=((0, 0), (1, 0), (1, 1)),
+        kernel_dilation=(1, 1, 1),
+    ),
+    Row(
+        "conv",
+        lambda x, w: rg.conv(x, w, stride=2, padding=1, dilation=2, groups=2),
+        (anywhere, anywhere),
+        ((2, 7, 6, 2), (3, 2, 1, 4)),
+        "public",
+    ),
+    Row(
+        "conv",
+        lambda x, w: rg.conv_transpose(x, w, stride=2, padding=1, output_padding=1, groups=2),
+        (anywhere, anywhere),
+        ((1, 3, 3, 4), (3, 3, 4, 1)),
+        "transposed",
+    ),
     Row("conv", lambda x: rg.conv(x, x[0, :2, :, None]), (anywhere,), ((2, 5, 2),), "with_itself"),
 ]
 
@@ -74,7 +125,7 @@ WINDOWS: tuple[tuple[str, Shape, dict[str, Any]], ...] = (
 )
 
 
-def _complete(options: dict[str, Any]) -> dict[str, Any]:
+def complete_options(options: dict[str, Any]) -> dict[str, Any]:
     rank = len(options["size"])
     return {"padding": ((0, 0),) * rank, "dilation": (1,) * rank, **options}
 
@@ -82,14 +133,19 @@ def _complete(options: dict[str, Any]) -> dict[str, Any]:
 def _window_rows() -> list[Row]:
     rows = []
     for note, shape, given in WINDOWS:
-        options = _complete(given)
+        options = complete_options(given)
         total, largest = primitive("window_sum", **options), primitive("window_max", **options)
         rows += [
             Row("window_sum", total, (anywhere,), (shape,), note),
             Row("window_sum", curved(total), (anywhere,), (shape,), f"{note}_curved"),
             Row("window_max", largest, (distinct,), (shape,), note),
-            Row("window_max", lambda x, f=largest: f(x * x * x + x)[0], (distinct,), (shape,),
-                f"{note}_curved"),
+            Row(
+                "window_max",
+                lambda x, f=largest: f(x * x * x + x)[0],
+                (distinct,),
+                (shape,),
+                f"{note}_curved",
+            ),
         ]
         values = rg.array(np.random.default_rng(len(shape)).normal(size=shape))
         winner = largest(values)[1].numpy()
@@ -102,9 +158,16 @@ def _window_rows() -> list[Row]:
             Row("window_gather", curved(gather), (anywhere,), (shape,), f"{note}_curved"),
         ]
     rows += [
-        Row("window_max", lambda x: rg.max_pool(x, 2) * 2, (distinct,), ((2, 4, 4, 1),), "max_pool"),
-        Row("window_sum", lambda x: rg.avg_pool(x * x, 3, 2, 1, count_include_pad=False),
-            (anywhere,), ((2, 5, 5, 1),), "avg_pool"),
+        Row(
+            "window_max", lambda x: rg.max_pool(x, 2) * 2, (distinct,), ((2, 4, 4, 1),), "max_pool"
+        ),
+        Row(
+            "window_sum",
+            lambda x: rg.avg_pool(x * x, 3, 2, 1, count_include_pad=False),
+            (anywhere,),
+            ((2, 5, 5, 1),),
+            "avg_pool",
+        ),
     ]
     return rows
 

@@ -200,8 +200,13 @@ class _Checker:
             ]
         for position in range(len(point)):
             self._compare(
-                function, point, position, directions[position], cotangents,
-                {mode: numbers[position] for mode, numbers in found.items()}, taken,
+                function,
+                point,
+                position,
+                directions[position],
+                cotangents,
+                {mode: numbers[position] for mode, numbers in found.items()},
+                taken,
             )
         if len(found) == 2:
             tangents = _tangent(function, point, directions, range(len(point)))
@@ -209,7 +214,8 @@ class _Checker:
         if len(taken) + 1 < self.options.order:
             for mode in found:
                 derivative = (
-                    _gradient_of(function, cotangents) if mode == "reverse"
+                    _gradient_of(function, cotangents)
+                    if mode == "reverse"
                     else _tangent_of(function, directions)
                 )
                 self.check(derivative, point, (*taken, mode))
@@ -221,8 +227,14 @@ class _Checker:
         return Array(np.asarray(np.where(self._random.random(shape) < 0.5, -sizes, sizes)))
 
     def _compare(
-        self, function: FlatFunction, point: list[Array], position: int, direction: Array,
-        cotangents: list[Array], found: dict[str, tuple[float, float]], taken: tuple[str, ...],
+        self,
+        function: FlatFunction,
+        point: list[Array],
+        position: int,
+        direction: Array,
+        cotangents: list[Array],
+        found: dict[str, tuple[float, float]],
+        taken: tuple[str, ...],
     ) -> None:
         """The derivatives by one argument against finite differences."""
         origin, along = point[position].concrete(), direction.concrete()
@@ -255,13 +267,16 @@ class _Checker:
                 f"differences in {_derivative_words(mode, taken)}: {mode} mode gives "
                 f"{number:.12g}, differences {estimate.value:.12g}; the relative error is "
                 f"{_ratio(error, scale):.3g}, allowed is {tolerance:.3g}.",
-                fix=_advice(mode) if smooth else
-                "finite differences do not settle here, or differ to the left and to the right: "
+                fix=_advice(mode)
+                if smooth
+                else "finite differences do not settle here, or differ to the left and to the right: "
                 "check at a point away from kinks, ties and poles, or with a smaller step=...",
             )
 
     def _compare_modes(
-        self, reverse: list[tuple[float, float]], forward: tuple[float, float],
+        self,
+        reverse: list[tuple[float, float]],
+        forward: tuple[float, float],
         taken: tuple[str, ...],
     ) -> None:
         """The dot product test: both modes on all arguments at once, nearly to rounding."""
@@ -304,7 +319,7 @@ def _tangent(
     function: FlatFunction, point: list[Array], directions: list[Array], moving: Sequence[int]
 ) -> list[Array]:
     tangents = [v if position in moving else None for position, v in enumerate(directions)]
-    return jvp(function, point, tangents)[1]  # type: ignore[no-any-return]
+    return jvp(function, point, tangents)[1]
 
 
 def _inner(left: Sequence[Array], right: Sequence[Array]) -> tuple[float, float]:

@@ -47,7 +47,7 @@ def shapes(
         >>> test()
     """
     _, extra = _import_hypothesis()
-    return extra.array_shapes(  # type: ignore[no-any-return]
+    return extra.array_shapes(
         min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side
     )
 
@@ -74,7 +74,7 @@ def broadcastable_shapes(
     found = extra.mutually_broadcastable_shapes(
         num_shapes=count, max_dims=max_dims, min_side=min_side, max_side=max_side
     )
-    return found.map(lambda result: result.input_shapes)  # type: ignore[no-any-return]
+    return found.map(lambda result: result.input_shapes)
 
 
 def dtypes(*kinds: str) -> SearchStrategy[np.dtype[Any]]:
@@ -93,7 +93,7 @@ def dtypes(*kinds: str) -> SearchStrategy[np.dtype[Any]]:
     """
     strategies, _ = _import_hypothesis()
     chosen = [dtype for dtype in DTYPES.values() if not kinds or dtype.kind in kinds]
-    return strategies.sampled_from(chosen)  # type: ignore[no-any-return]
+    return strategies.sampled_from(chosen)
 
 
 def arrays(
@@ -132,7 +132,9 @@ def arrays(
         if chosen.kind == "f":
             bounds = [float(np.asarray(bound, chosen)) for bound in (low, high)]
             elements = {
-                "min_value": bounds[0], "max_value": bounds[1], "allow_nan": False,
+                "min_value": bounds[0],
+                "max_value": bounds[1],
+                "allow_nan": False,
                 "allow_subnormal": False,
             }
         elif chosen.kind in "iu":
@@ -140,7 +142,7 @@ def arrays(
             elements = {"min_value": start, "max_value": int(high)}
         return extra.arrays(chosen, sizes, elements=elements, unique=unique)
 
-    return dtype.flatmap(fill)  # type: ignore[no-any-return]
+    return dtype.flatmap(fill)
 
 
 def slices(shape: Sequence[int]) -> SearchStrategy[Any]:
@@ -156,6 +158,6 @@ def slices(shape: Sequence[int]) -> SearchStrategy[Any]:
         >>> test()
     """
     _, extra = _import_hypothesis()
-    return extra.basic_indices(  # type: ignore[no-any-return]
+    return extra.basic_indices(
         tuple(shape), max_dims=len(tuple(shape)) + 2, allow_newaxis=True, allow_ellipsis=True
     )
