@@ -221,7 +221,9 @@ def _spread_place(x: NumpyArray, w: NumpyArray) -> NumpyArray:
     """x (group, n, *p, c) times w (group, c, o), as (n, *p, group, o)."""
     groups, c, o = w.shape
     if c == 1 and groups > 1:
-        scaled: NumpyArray = np.moveaxis(x, 0, -2) * w[:, 0, :]
+        # The weights of one row of the image: NumPy's inner loops get as long as a row.
+        row = np.tile(w[:, 0, :], (x.shape[-2], 1, 1))
+        scaled: NumpyArray = np.moveaxis(x, 0, -2) * row
         return scaled
     if groups == 1:
         flat: NumpyArray = np.matmul(x.reshape(-1, c), w[0])

@@ -125,15 +125,31 @@ def _evaluate_max(
     places = list(find_places(x.shape[1:-1], windows, size, stride, padding, dilation))
     for _, outputs, inputs in places:
         np.maximum(value[outputs], x[inputs], out=value[outputs])
-    winner = np.zeros(shape, np.int32)
-    # From the last place to the first, so that the first one stays on ties.
-    for number, outputs, inputs in reversed(places):
-        np.copyto(winner[outputs], number, where=x[inputs] == value[outputs])
-    missing = np.isnan(value) if x.dtype.kind == "f" else np.False_
-    if missing.any():
-        for number, outputs, inputs in reversed(places):
-            np.copyto(winner[outputs], number, where=np.isnan(x[inputs]))
-    return value, winner
+    missing = x.dtype.kind == "f" and bool(np.isnan(value).any())
+    # The winner's number is the number of places before the first one that holds the maximum.
+    # Counting takes no branches, which is several times faster than masked assignment.
+    total = math.prod(size)
+    open_yet = np.ones(shape, np.bool_)
+    winner = np.zeros(shape, np.uint8 if total <= 256 else np.int32)
+    meeting = {number: (outputs, inputs) for number, outputs, inputs in places}
+    for number in range(total - 1):
+        if number in meeting:
+            outputs, inputs = meeting[number]
+            loses = x[inputs] != value[outputs]
+            if missing:
+                loses &= ~np.isnan(x[inputs])
+            open_yet[outputs] &= loses
+        winner += open_yet
+    return value, winner.astype(np.int32)
+
+
+def _keep_where(x: NumpyArray, chosen: NumpyArray) -> NumpyArray:
+    """The bits of x where `chosen`, as unsigned integers; zero elsewhere, whatever x is there.
+
+    A product of integers: faster than a masked copy, and exact for infinities and NaN too.
+    """
+    kept: NumpyArray = x.view(f"u{x.dtype.itemsize}") * chosen
+    return kept
 
 
 def _max_jvp(
@@ -196,9 +212,13 @@ def _evaluate_scatter(
 ) -> tuple[NumpyArray]:
     result = np.zeros((g.shape[0], *space, g.shape[-1]), g.dtype)
     windows = g.shape[1:-1]
+    apart = set(dilation) == {1} and all(s >= n for s, n in zip(stride, size, strict=True))
     for number, outputs, inputs in find_places(space, windows, size, stride, padding, dilation):
-        target = result[inputs]
-        np.add(target, g[outputs], out=target, where=winner[outputs] == number)
+        kept = _keep_where(g[outputs], winner[outputs] == number).view(g.dtype)
+        if apart:
+            result[inputs] = kept
+        else:
+            result[inputs] += kept
     return (result,)
 
 
@@ -241,13 +261,13 @@ def _evaluate_gather(
     x: NumpyArray, winner: NumpyArray, *, size: Sizes, stride: Sizes, padding: Pairs,
     dilation: Sizes,
 ) -> tuple[NumpyArray]:
-    result = np.zeros(winner.shape, x.dtype)
+    result = np.zeros(winner.shape, f"u{x.dtype.itemsize}")
     windows = winner.shape[1:-1]
     for number, outputs, inputs in find_places(
         x.shape[1:-1], windows, size, stride, padding, dilation
     ):
-        np.copyto(result[outputs], x[inputs], where=winner[outputs] == number)
-    return (result,)
+        result[outputs] |= _keep_where(x[inputs], winner[outputs] == number)
+    return (result.view(x.dtype),)
 
 
 def _gather_jvp(
