@@ -2,7 +2,8 @@
 
 A file is written beside its target, flushed to the disk and renamed. A directory is written
 beside its target and swapped in by two renames; should the process die between the two,
-`recover_directory` (called before reading) puts the earlier one back.
+`recover_directory` (called before reading) puts the earlier one back. Whoever swaps or recovers
+holds a lock on the folder above, so that several processes may write one directory.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def write_atomically(path: PathLike, data: bytes) -> None:
 
 
 @contextmanager
-def replace_directory(path: PathLike, marker: str) -> Iterator[Path]:
+def replace_directory(path: PathLike, marker: str, force: bool = False) -> Iterator[Path]:
     """A folder to write into, which takes the place of the directory `path` at the end.
 
     If the body raises, the earlier directory is untouched. Files of other names that lay in the
@@ -74,6 +75,7 @@ def replace_directory(path: PathLike, marker: str) -> Iterator[Path]:
         path: the directory to make or replace.
         marker: the name of a file that every directory of this kind holds. An existing directory
             that is neither empty nor has it belongs to somebody else and is refused.
+        force: replace it nevertheless; its other files are kept.
 
     Raises:
         SaveError: the disk is full, the path cannot be written, or it is something else.
@@ -87,13 +89,18 @@ def replace_directory(path: PathLike, marker: str) -> Iterator[Path]:
         ...     os.listdir(folder)
         ['run']
     """
-    target = Path(path).resolve()
+    target = Path(os.path.realpath(path))
     fresh: Path | None = None
+    mark: int | None = None
     try:
-        recover_directory(target)
-        _check_replaceable(target, marker)
+        _check_replaceable(target, marker, force)
         target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        with _locked(target.parent):
+            _recover(target)
+            _remove_abandoned(target)
+            fresh = Path(tempfile.mkdtemp(prefix=_prefix(target), dir=target.parent))
+            mark = os.open(fresh, os.O_RDONLY)
+            _lock(mark, wait=True)  # told apart by it from what a killed process left
         yield fresh
         if not (fresh / marker).is_file():
             raise SaveError(f"{marker} was not written for {str(target)!r}.")
@@ -101,8 +108,11 @@ def replace_directory(path: PathLike, marker: str) -> Iterator[Path]:
             if file.is_file():
                 _sync_file(file)
         os.chmod(fresh, _usual_mode(directory=True))
-        _swap_in(fresh, target)
-        fresh = None
+        with _locked(target.parent):
+            _recover(target)
+            _check_replaceable(target, marker, force)
+            _swap_in(fresh, target)
+            fresh = None
     except OSError as error:
         if isinstance(error, SaveError):
             raise
@@ -110,11 +120,19 @@ def replace_directory(path: PathLike, marker: str) -> Iterator[Path]:
     finally:
         if fresh is not None:
             shutil.rmtree(fresh, ignore_errors=True)
+        if mark is not None:
+            os.close(mark)
 
 
 def recover_directory(path: PathLike) -> None:
     """Put the earlier directory back if a process died while replacing it. Call before reading."""
-    target = Path(path).resolve()
+    target = Path(os.path.realpath(path))
+    if _previous(target).is_dir():
+        with _locked(target.parent):
+            _recover(target)
+
+
+def _recover(target: Path) -> None:
     previous = _previous(target)
     if not previous.is_dir():
         return
@@ -123,6 +141,46 @@ def recover_directory(path: PathLike) -> None:
     else:
         _keep_foreign_files(previous, target)
         shutil.rmtree(previous, ignore_errors=True)
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove what killed processes had begun to write for this directory."""
+    for entry in target.parent.iterdir():
+        if not entry.name.startswith(_prefix(target)):
+            continue
+        with suppress(OSError):
+            number = os.open(entry, os.O_RDONLY)
+            try:
+                if _lock(number, wait=False):
+                    shutil.rmtree(entry, ignore_errors=True)
+            finally:
+                os.close(number)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes and threads that swap directories in this folder waiting."""
+    try:
+        number = os.open(folder, os.O_RDONLY)
+    except OSError:  # what follows says better what is wrong with the folder
+        yield
+        return
+    try:
+        _lock(number, wait=True)
+        yield
+    finally:
+        os.close(number)
+
+
+def _lock(number: int, wait: bool) -> bool:
+    """Lock an open folder until it is closed; False if it is locked, or cannot be."""
+    try:
+        import fcntl
+
+        fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def read_json(path: PathLike, what: str) -> Any:
@@ -170,9 +228,9 @@ def explain_write_error(path: PathLike, error: OSError) -> SaveError:
     )
 
 
-def _check_replaceable(target: Path, marker: str) -> None:
+def _check_replaceable(target: Path, marker: str, force: bool) -> None:
     if target.is_dir():
-        if any(target.iterdir()) and not (target / marker).is_file():
+        if not force and any(target.iterdir()) and not (target / marker).is_file():
             raise SaveError(
                 f"{str(target)!r} exists and holds other files (no {marker}).",
                 fix="choose a new directory, or empty this one",
@@ -203,6 +261,10 @@ def _keep_foreign_files(previous: Path, target: Path) -> None:
     for entry in previous.iterdir():
         if not (target / entry.name).exists():
             os.rename(entry, target / entry.name)
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name}.writing-"
 
 
 def _previous(target: Path) -> Path:
