@@ -217,7 +217,7 @@ class PReLU(Layer):
 
     Args:
         features: 1 for one slope, or the size of the last axis for one slope a channel.
-        init: the initial slope.
+        slope: the initial value of the weight.
 
     Shapes: x (..., features), or any where features is 1; weight (features,).
 
@@ -234,22 +234,22 @@ class PReLU(Layer):
 
     weight: Array
 
-    def __init__(self, features: int = 1, init: float = 0.25) -> None:
+    def __init__(self, features: int = 1, slope: float = 0.25) -> None:
         self.features = as_count(features, "features", "PReLU")
-        self._init = as_number(init, "init", "PReLU")
-        self.weight = creation.full((self.features,), self._init, "float32")
+        self._slope = as_number(slope, "slope", "PReLU")
+        self.weight = creation.full((self.features,), self._slope, "float32")
 
     def __call__(self, x: Any) -> Array:
         value = as_input(x, self.weight.type.dtype)
-        slope = self.weight
+        weight = self.weight
         if self.features == 1:
-            slope = slope.reshape(())
+            weight = weight.reshape(())
         else:
             check_features(self, value, self.features, "channels")
-        return where(value > 0, value, value * slope)
+        return where(value > 0, value, value * weight)
 
     def config(self) -> dict[str, Any]:
-        return {"features": self.features, "init": self._init}
+        return {"features": self.features, "slope": self._slope}
 
 
 class ELU(Layer):

@@ -13,6 +13,8 @@ from .layer import Layer, as_count, check_integers
 
 __all__ = ["Embedding"]
 
+STANDARD_NORMAL = Normal(1.0)
+
 
 class Embedding(Layer):
     """One trainable vector for each index: `y[...] = W[indices[...]]`.
@@ -22,7 +24,7 @@ class Embedding(Layer):
     Args:
         n: how many vectors; indices go from 0 to n - 1.
         features: the length of a vector.
-        init: the initialiser of the weight; None is N(0, 1).
+        init: the initialiser of the weight; N(0, 1) if none is given.
 
     Shapes: indices (...) of integers, weight (n, features), the result (..., features).
 
@@ -40,10 +42,10 @@ class Embedding(Layer):
 
     weight: Array
 
-    def __init__(self, n: int, features: int, init: Init | None = None) -> None:
+    def __init__(self, n: int, features: int, init: Init = STANDARD_NORMAL) -> None:
         self.n = as_count(n, "n", "Embedding")
         self.features = as_count(features, "features", "Embedding")
-        self._init = Normal(1.0) if init is None else get_initialiser(init, "Embedding")
+        self._init = get_initialiser(init, "Embedding")
         self.weight = draw_weight(self._init, (self.n, self.features), "Embedding")
 
     def __call__(self, indices: Any) -> Array:

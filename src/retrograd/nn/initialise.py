@@ -12,7 +12,8 @@ from ..ir.types import float32
 from ..ops import creation, random
 from ..ops.promotion import array, convert
 from ..trace import Array
-from .init import CLASSES, NAMES, Fans, Initialiser
+from .init import CLASSES, NAMES
+from .init_base import Fans, Initialiser
 
 Init = str | dict[str, Any] | Callable[[tuple[int, ...]], Any]
 """A name, an Initialiser, any function of a shape, or the form that `config()` gave."""
