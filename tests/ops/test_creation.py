@@ -120,6 +120,8 @@ def test_arange_dtypes() -> None:
     assert arange(2**31 - 1, 2**31).dtype == np.int32
     assert arange(2**31, 2**31 + 1).numpy().tolist() == [2**31]
     assert arange(2**31, 2**31 + 1).dtype == np.int64
+    assert arange(-(2**31), 1 - 2**31).dtype == np.int32
+    assert arange(-(2**31) - 1, 0, 2**31).dtype == np.int64
     assert arange(2**63 - 1, 2**63).numpy().tolist() == [2**63 - 1]
     assert arange(np.int64(3)).dtype == np.int32
     assert arange(rg.array(3)).shape == (3,)
