@@ -4,8 +4,8 @@ Public names, nothing else. The way through the house is docs/layout.md.
 """
 
 from . import losses, metrics, nn, optim, tree
-from .data import datasets
 from .compile import compile
+from .data import datasets
 from .errors import RetrogradError
 from .ops import operators as _operators
 from .ops import random
@@ -43,10 +43,35 @@ from .ops.comparison import (
     stop_gradient,
     where,
 )
+from .ops.composite import (
+    log_softmax,
+    logsumexp,
+    softmax,
+    squeeze,
+    std,
+    swapaxes,
+    var,
+)
 from .ops.contract import dot, matmul, outer, tensordot
 from .ops.control import checkpoint, custom_gradient, scan
+from .ops.convolution import conv, conv_transpose
+from .ops.creation import (
+    arange,
+    eye,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    zeros,
+    zeros_like,
+)
+from .ops.einsum import einsum
+from .ops.index import one_hot, take, take_along_axis
+from .ops.order import argsort, cumsum, sort, top_k
 from .ops.promotion import array
 from .ops.random import seed
+from .ops.rearrange import flip, moveaxis, pad, repeat, roll, split, tile, tril, triu, unstack
 from .ops.reduce import all, any, argmax, argmin, max, mean, min, prod, sum
 from .ops.shape import broadcast_to, concatenate, expand_dims, reshape, stack, transpose
 from .ops.transcendental import (
@@ -62,9 +87,132 @@ from .ops.transcendental import (
     sqrt,
     tanh,
 )
+from .ops.window import avg_pool, max_pool
 from .trace import Array
 from .transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp
 
 _operators.install()
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Array",
+    "RetrogradError",
+    "abs",
+    "add",
+    "all",
+    "any",
+    "arange",
+    "argmax",
+    "argmin",
+    "argsort",
+    "array",
+    "astype",
+    "avg_pool",
+    "broadcast_to",
+    "checkpoint",
+    "clip",
+    "compile",
+    "concatenate",
+    "conv",
+    "conv_transpose",
+    "cos",
+    "cumsum",
+    "custom_gradient",
+    "datasets",
+    "divide",
+    "dot",
+    "einsum",
+    "equal",
+    "erf",
+    "exp",
+    "expand_dims",
+    "expm1",
+    "eye",
+    "flip",
+    "floor",
+    "floor_divide",
+    "full",
+    "full_like",
+    "grad",
+    "greater",
+    "greater_equal",
+    "hessian",
+    "is_finite",
+    "is_nan",
+    "jacobian",
+    "jvp",
+    "less",
+    "less_equal",
+    "linspace",
+    "log",
+    "log1p",
+    "log_softmax",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "logsumexp",
+    "losses",
+    "matmul",
+    "max",
+    "max_pool",
+    "maximum",
+    "mean",
+    "metrics",
+    "min",
+    "minimum",
+    "moveaxis",
+    "multiply",
+    "negative",
+    "nn",
+    "not_equal",
+    "one_hot",
+    "ones",
+    "ones_like",
+    "optim",
+    "outer",
+    "pad",
+    "power",
+    "prod",
+    "random",
+    "remainder",
+    "repeat",
+    "reshape",
+    "roll",
+    "rsqrt",
+    "scan",
+    "seed",
+    "sigmoid",
+    "sign",
+    "sin",
+    "softmax",
+    "sort",
+    "split",
+    "sqrt",
+    "square",
+    "squeeze",
+    "stack",
+    "std",
+    "stop_gradient",
+    "subtract",
+    "sum",
+    "swapaxes",
+    "take",
+    "take_along_axis",
+    "tanh",
+    "tensordot",
+    "tile",
+    "top_k",
+    "transpose",
+    "tree",
+    "tril",
+    "triu",
+    "unstack",
+    "value_and_grad",
+    "var",
+    "vjp",
+    "where",
+    "zeros",
+    "zeros_like",
+]
