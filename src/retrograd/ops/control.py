@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import ArgumentError, ArgumentTypeError, NotDifferentiableError
 from ..ir import ArrayType, Graph, Transforms, declare, prune
 from ..staging import build_result, describe, describe_result, trace
 from ..trace import Array, Recorder, bind, recording, replay
+from ..tree import open_container
 from .loop import scan
 from .promotion import as_array
 
@@ -275,24 +276,15 @@ def _match_cotangents(
     given: Any, arguments: Sequence[Any], values: Sequence[Array]
 ) -> list[Array | None]:
     """The cotangents that a user's rule returned, leaf by leaf, checked."""
-    from ..tree import leaves as tree_leaves
-
     if not isinstance(given, tuple) or len(given) != len(arguments):
         raise ArgumentError(
             f"custom_gradient: the backward rule must return a tuple of {len(arguments)} "
-            f"cotangents, one for each argument; received {type(given).__name__}"
-            + (f" of {len(given)}." if isinstance(given, tuple) else "."),
+            f"cotangents, one for each argument; received {_describe(given)}.",
             fix="return (cotangent,) for one argument; None where the gradient is zero",
         )
     flat: list[Array | None] = []
     for cotangent, argument in zip(given, arguments, strict=True):
-        count = sum(isinstance(x, Array) or _is_number(x) for x in tree_leaves(argument))
-        parts = [None] * count if cotangent is None else tree_leaves(cotangent)
-        if len(parts) != count:
-            raise ArgumentError(
-                f"custom_gradient: a cotangent has {len(parts)} leaves, its argument {count}."
-            )
-        flat.extend(parts)
+        _collect_cotangents(cotangent, argument, flat)
     for position, (part, value) in enumerate(zip(flat, values, strict=True)):
         if part is not None:
             part = flat[position] = as_array(part)
@@ -302,3 +294,37 @@ def _match_cotangents(
                     f"type {value.type}."
                 )
     return [part if v.type.floating else None for part, v in zip(flat, values, strict=True)]
+
+
+def _collect_cotangents(cotangent: Any, argument: Any, flat: list[Array | None]) -> None:
+    """Walk a cotangent beside its argument; None stands for zeros in any place."""
+    container = open_container(argument)
+    if container is None:
+        if isinstance(argument, Array) or _is_number(argument):
+            if cotangent is not None and open_container(cotangent) is not None:
+                _refuse_cotangent(cotangent, argument)
+            flat.append(cotangent)
+        return
+    parts: Sequence[Any] = (None,) * len(container.children)
+    if cotangent is not None:
+        given = open_container(cotangent)
+        if given is None or given.names != container.names:
+            _refuse_cotangent(cotangent, argument)
+        parts = given.children
+    for part, child in zip(parts, container.children, strict=True):
+        _collect_cotangents(part, child, flat)
+
+
+def _refuse_cotangent(cotangent: Any, argument: Any) -> NoReturn:
+    raise ArgumentError(
+        f"custom_gradient: the backward rule gives {_describe(cotangent)} as the cotangent of "
+        f"{_describe(argument)}.",
+        fix="return a tree like the argument, with None where the gradient is zero",
+    )
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, Array):
+        return "an Array"
+    count = f" of {len(value)}" if isinstance(value, (tuple, list, dict)) else ""
+    return f"a {type(value).__name__}{count}"
