@@ -89,6 +89,13 @@ from .ops.transcendental import (
 )
 from .ops.window import avg_pool, max_pool
 from .trace import Array
+from .train.saving import (
+    load_model,
+    load_model_info,
+    load_weights,
+    save_model,
+    save_weights,
+)
 from .transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp
 
 _operators.install()
