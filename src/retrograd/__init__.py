@@ -89,6 +89,16 @@ from .ops.transcendental import (
 )
 from .ops.window import avg_pool, max_pool
 from .trace import Array
+from .train import (
+    Callback,
+    EarlyStopping,
+    History,
+    ModelCheckpoint,
+    RunCheckpoint,
+    StopAtLoss,
+    StopAtMetric,
+    Trainer,
+)
 from .train.saving import (
     load_model,
     load_model_info,

@@ -124,6 +124,10 @@ class VerificationError(RetrogradError, AssertionError):
     """A Graph that breaks the rules of the program form: a bug of retrograd or of a rule."""
 
 
+class DivergedError(RetrogradError, ArithmeticError):
+    """A training whose loss or weights became NaN or infinite."""
+
+
 class DataError(RetrogradError, ValueError):
     """Data that cannot be trained on: empty, ragged, NaN, unknown columns, wrong labels."""
 

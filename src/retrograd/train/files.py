@@ -9,16 +9,14 @@ holds a lock on the folder above, so that several processes may write one direct
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from ..errors import FileFormatError, SaveError
+from ..errors import SaveError
 
 PathLike = str | os.PathLike[str]
 
@@ -181,33 +179,6 @@ def _lock(number: int, wait: bool) -> bool:
     except (ImportError, OSError):
         return False
     return True
-
-
-def read_json(path: PathLike, what: str) -> Any:
-    """The contents of a JSON file.
-
-    Args:
-        path: the file.
-        what: what it should be, for messages ("a saved training").
-
-    Raises:
-        FileFormatError: it is missing, truncated or not JSON.
-    """
-    file = Path(path)
-    try:
-        return json.loads(file.read_bytes())
-    except FileNotFoundError as error:
-        raise FileFormatError(
-            f"{str(file.parent)!r} is not {what}: it holds no {file.name}.",
-            fix="check the path",
-        ) from error
-    except OSError as error:
-        raise FileFormatError(f"{str(file)!r} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise FileFormatError(
-            f"{str(file)!r} is truncated or damaged: it is not JSON ({error}).",
-            fix="use an earlier copy, or make it anew",
-        ) from error
 
 
 def explain_write_error(path: PathLike, error: OSError) -> SaveError:

@@ -145,9 +145,13 @@ def find_ties(arrays: dict[str, Array]) -> dict[str, str]:
 
 def encode_weights(model: Module) -> bytes:
     """The contents of the weights file of a model."""
+    return encode_arrays(collect_arrays(model))
+
+
+def encode_arrays(arrays: dict[str, Array]) -> bytes:
+    """The contents of a weights file with these Arrays; one at several paths is written once."""
     import safetensors.numpy
 
-    arrays = collect_arrays(model)
     ties = find_ties(arrays)
     values = {
         path: np.asarray(array.concrete(), order="C")
@@ -199,7 +203,7 @@ def decode_weights(data: bytes, name: str) -> StoredWeights:
             raise _damaged(name, f"{path!r} holds bytes that are neither true nor false")
         try:
             arrays[path] = raw.view(dtype.newbyteorder("<")).astype(dtype).reshape(shape)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise _damaged(name, f"{path!r}: {error}") from error
     metadata = header.get(RESERVED_NAME, {})
     if metadata.get("format") != "retrograd":
@@ -207,7 +211,17 @@ def decode_weights(data: bytes, name: str) -> StoredWeights:
     tied = metadata.get("tied", "")
     if foreign or metadata.get("sha256") != compute_digest(arrays, tied):
         raise _damaged(name, "its checksum does not match its contents")
-    return StoredWeights(arrays, json.loads(tied), foreign)
+    return StoredWeights(arrays, _decode_ties(tied, name), foreign)
+
+
+def _decode_ties(text: str, name: str) -> dict[str, str]:
+    try:
+        tied = json.loads(text)
+    except (ValueError, RecursionError):
+        tied = None
+    if not isinstance(tied, dict) or not all(isinstance(first, str) for first in tied.values()):
+        raise _damaged(name, "its list of tied arrays makes no sense")
+    return tied
 
 
 def _check_header(data: bytes, name: str) -> dict[str, Any]:

@@ -1,0 +1,105 @@
+"""The compiled programs of a Trainer: one training step, one evaluation, one prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import tree
+from ..compile import compile
+from ..errors import ArgumentTypeError
+from ..ir import ArrayType, Graph
+from ..metrics import Metric
+from ..transforms import value_and_grad
+from .objective import Objective
+from .samples import Batch, Samples
+
+MetricSums = dict[str, dict[str, Any]]
+
+
+class Programs:
+    """The three compiled functions; each is traced once for each shape of a batch.
+
+    Args:
+        objective: the loss.
+        metrics: the metrics by name.
+        executor: what runs the programs.
+    """
+
+    def __init__(self, objective: Objective, metrics: Mapping[str, Metric], executor: str) -> None:
+        def measure(outputs: Any, y: Any, weight: Any) -> MetricSums:
+            return {name: dict(m.measure(outputs, y, weight)) for name, m in metrics.items()}
+
+        def compute_loss(model: Any, x: Any, y: Any, weight: Any, class_weight: Any) -> Any:
+            outputs = model(x)
+            return objective(outputs, y, weight, class_weight), outputs
+
+        def training_step(
+            model: Any, optimizer: Any, x: Any, y: Any, weight: Any, class_weight: Any
+        ) -> Any:
+            differentiated = value_and_grad(compute_loss, has_aux=True)
+            (loss, outputs), gradients = differentiated(model, x, y, weight, class_weight)
+            optimizer.update(model, gradients)
+            return loss, measure(outputs, y, weight)
+
+        def evaluation_step(model: Any, x: Any, y: Any, weight: Any) -> Any:
+            loss, outputs = compute_loss(model, x, y, weight, None)
+            return loss, measure(outputs, y, weight)
+
+        def prediction(model: Any, x: Any) -> Any:
+            return model(x)
+
+        self._train = compile(training_step, executor=executor)
+        self._evaluate = compile(evaluation_step, executor=executor)
+        self._predict = compile(prediction, executor=executor)
+
+    @property
+    def trace_count(self) -> int:
+        """How many training programs have been traced."""
+        return int(self._train.trace_count)
+
+    def train(
+        self, model: Any, optimizer: Any, batch: Batch, samples: Samples
+    ) -> tuple[float, MetricSums]:
+        """One step: forward, backward, update. Returns the loss and the sums of the metrics."""
+        loss, sums = self._train(
+            model, optimizer, batch.x, batch.y, batch.weight, samples.class_weight
+        )
+        return float(loss), sums
+
+    def evaluate(self, model: Any, batch: Batch) -> tuple[float, MetricSums]:
+        """The loss and the sums of the metrics of a batch."""
+        loss, sums = self._evaluate(model, batch.x, batch.y, batch.weight)
+        return float(loss), sums
+
+    def predict(self, model: Any, batch: Batch) -> Any:
+        """The outputs for a batch as NumPy arrays."""
+        return tree.map(np.asarray, self._predict(model, batch.x))
+
+    def output_graph(self, model: Any, batch: Batch) -> tuple[Graph, Any]:
+        """The program of a prediction, and the types of the outputs in their tree."""
+        graph = self._predict.graph(model, batch.x)
+        types: Any = graph.output_types
+        if len(types) == 1:
+            return graph, types[0]
+        return graph, types
+
+
+def parameter_dtype(model: Any) -> np.dtype[Any]:
+    """The dtype of the first trainable parameter (else of any floating state; else float32)."""
+    leaves = tree.leaves(model.parameters()) + tree.leaves(model.state())
+    for leaf in leaves:
+        if leaf.type.floating:
+            return np.dtype(leaf.type.dtype)
+    return np.dtype(np.float32)
+
+
+def check_output_type(outputs: Any) -> None:
+    """An error if a named loss is asked of a model that returns several arrays."""
+    if not isinstance(outputs, ArrayType):
+        raise ArgumentTypeError(
+            "The model returns several arrays; the losses by name take one.",
+            fix="pass loss=a function (outputs, targets) that picks what it needs",
+        )
