@@ -16,6 +16,7 @@ from ..ops.targets import (
     check_fraction,
     check_labels,
     check_outputs,
+    check_same_shape,
     known_value,
     pick_label,
 )
@@ -75,7 +76,11 @@ def cross_entropy(
     weights = None
     if class_weight is not None:
         weights = check_class_weight(class_weight, classes, outputs.type.dtype, "cross_entropy")
-    as_labels = targets.type.shape != outputs.type.shape or not targets.type.floating
+    as_labels = not (
+        targets.type.floating
+        and targets.type.ndim == outputs.type.ndim
+        and targets.type.shape[-1] == classes
+    )
     if as_labels:
         check_labels(targets, outputs, "cross_entropy")
     else:
@@ -116,6 +121,7 @@ def _check_classes(logits: Array) -> int:
 def _check_probabilities(targets: Array, logits: Array) -> Array:
     """Probabilities of the logits' shape, each in [0, 1] where it is known."""
     shape = logits.type.shape
+    check_same_shape(logits, targets, "cross_entropy", "logits")
     if len(shape) == 1:
         raise ShapeError(
             f"cross_entropy: logits {shape} and floating targets {shape} could be one row of "

@@ -33,8 +33,10 @@ class Metric(ABC):
         >>> from retrograd import metrics
         >>> class Share(metrics.Metric):
         ...     name, better = "share", "higher"
+        ...
         ...     def measure(self, outputs, targets, sample_weight=None):
         ...         return {"hits": rg.sum(outputs == targets), "rows": rg.array(len(targets))}
+        ...
         ...     def result(self, sums):
         ...         return float(sums["hits"]) / float(sums["rows"])
         >>> Share()(rg.array([1, 2, 3, 4]), rg.array([1, 2, 3, 3]))

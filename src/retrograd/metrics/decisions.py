@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..ir.types import float64, int32
 from ..ops import comparison, reduce
+from ..ops.index import check_indices
 from ..ops.promotion import as_array, convert
 from ..ops.shape import reshape
 from ..ops.targets import (
@@ -41,7 +42,10 @@ def is_broken(outputs: Array, axis: int | None = None) -> Array:
 
 
 def decide(
-    outputs: Any, targets: Any, sample_weight: Any, operation: str,
+    outputs: Any,
+    targets: Any,
+    sample_weight: Any,
+    operation: str,
     multilabel: bool | None = None,
 ) -> Decisions:
     """Read the outputs of a classifier.
@@ -65,6 +69,8 @@ def decide(
             "labels of the shape without the last axis for a logit for each class",
         )
     check_labels(truth, logits, operation)
+    # In a compiled program labels are not known yet: this checks them when it runs.
+    truth = check_indices(truth, shape[-1], operation)
     return _decide_among_classes(logits, truth, sample_weight, operation)
 
 
@@ -74,9 +80,7 @@ def _is_one_column(logits: Array, truth: Array) -> bool:
     return ours == (*theirs, 1) or (theirs == (*ours, 1) and len(ours) == 1)
 
 
-def _decide_yes_or_no(
-    logits: Array, truth: Array, sample_weight: Any, operation: str
-) -> Decisions:
+def _decide_yes_or_no(logits: Array, truth: Array, sample_weight: Any, operation: str) -> Decisions:
     wanted = check_binary_targets(truth, logits, operation, "outputs")
     if truth.type.floating:
         known = known_value(truth)
@@ -87,9 +91,7 @@ def _decide_yes_or_no(
             )
     weights = row_weights(sample_weight, logits, operation)
     weights = comparison.where(is_broken(logits), float("nan"), weights)
-    return _flatten(
-        comparison.greater(logits, 0.0), comparison.greater(wanted, 0.5), weights, 2
-    )
+    return _flatten(comparison.greater(logits, 0.0), comparison.greater(wanted, 0.5), weights, 2)
 
 
 def _decide_among_classes(

@@ -191,7 +191,8 @@ def spread_weights(value: Any, like: Array, operation: str, dtype: Any = None) -
         raise ShapeError(
             f"{operation}: sample_weight has shape {given}, expected one weight for each row: "
             f"{shape[:1]}" + (f" (or for each element of {shape})." if len(shape) > 1 else "."),
-            fix="write sample_weight[:, 0]" if given == (*shape[:1], 1) and len(shape) == 1
+            fix="write sample_weight[:, 0]"
+            if given == (*shape[:1], 1) and len(shape) == 1
             else "give one number for each row of the batch",
         )
     check_weight_values(weights, "sample_weight", operation)
