@@ -157,13 +157,16 @@ def _multiply_patches(
         weights = w.reshape(groups, columns, o)
         result = np.empty((images, *wide, groups, o), x.dtype)
     axis = 1 + rank + 1 if by_columns else 1
+    buffer = np.empty(groups * step * rows * columns, x.dtype)
     for start in range(0, images, step):
         stop = min(start + step, images)
         part = windows[(slice(None),) * axis + (slice(start, stop),)]
+        patches = buffer[: part.size].reshape(part.shape)
+        np.copyto(patches, part)
         if by_columns:
-            matrix = part.reshape(groups, columns, -1).swapaxes(1, 2)
+            matrix = patches.reshape(groups, columns, -1).swapaxes(1, 2)
         else:
-            matrix = part.reshape(groups, -1, columns)
+            matrix = patches.reshape(groups, -1, columns)
         if exchanged:
             block = weights[:, start:stop].reshape(groups, -1, o)
             share = np.matmul(matrix.swapaxes(1, 2), block)
