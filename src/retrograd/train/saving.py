@@ -1,7 +1,7 @@
 """Saving and loading: weights alone, and model directories. Nothing that is read is ever executed.
 
-A model directory holds `weights.safetensors` and `model.json`: how to build the model, the shapes of
-its weights, and sections for whoever saves (classes, preprocessing, metrics).
+A model directory holds `weights.safetensors` and `model.json`: how to build the model, the shapes
+of its weights, and sections for whoever saves (classes, preprocessing, metrics).
 """
 
 from __future__ import annotations
@@ -262,7 +262,7 @@ def load_model(path: PathLike, *, into: Model | None = None) -> Any:
     fresh = {path: Array(value) for path, value in stored.arrays.items()}
     model.replace_arrays(
         {
-            id(array): fresh[stored.tied.get(path, path)]
+            id(array): fresh[path if path in fresh else stored.tied[path]]
             for path, array in collect_arrays(model).items()
         }
     )
