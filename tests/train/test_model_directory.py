@@ -171,3 +171,13 @@ def test_what_is_no_model_directory(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(FileFormatError, match=message):
             rg.load_model(tmp_path / name)
+
+
+def test_a_model_in_double_precision_stays_so(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(2, 3))
+    model.layers[0].weight = rg.array(np.full((2, 3), 1 / 3))
+    rg.save_model(model, tmp_path / "m")
+    loaded = rg.load_model(tmp_path / "m")
+    assert_equal(model, loaded)
+    with pytest.raises(ModelFileError, match=r"float64\[2,3\] in the file, float32\[2,3\]"):
+        rg.load_model(tmp_path / "m", into=nn.Sequential(nn.Linear(2, 3)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ def test_what_does_not_fit_is_listed_and_nothing_changes(tmp_path: Path) -> None
     for part in (
         "w.safetensors",
         "nothing was loaded",
-        "missing in the file: 'layers.0.weight' float32[2,3] (nearest on the other side: 'layers.0.w",
+        "missing in the file: 'layers.0.weight' float32[2,3] (nearest on the other side: 'layers",
         "not in the model: 'layers.0.wieght'",
         "'other' F16[1]",
         "'layers.0.bias' is float64[3] in the file, float32[3] in the model",
@@ -210,3 +211,9 @@ def test_paths_that_collide_lose_nothing_silently(tmp_path: Path, entries: dict[
     with pytest.raises(ArgumentError, match="have the path"):
         rg.save_weights(model, tmp_path / "w")
     assert os.listdir(tmp_path) == []
+
+
+def test_safetensors_is_imported_when_it_is_needed() -> None:
+    script = "import sys, retrograd; sys.exit('safetensors' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(Path(rg.__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
