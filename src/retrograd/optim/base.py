@@ -11,8 +11,8 @@ import numpy as np
 
 from .. import tree
 from ..compile import NeedsState
-from ..errors import ArgumentError, ArgumentTypeError, ShapeError, StateError
-from ..ops.promotion import as_array
+from ..errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError, StateError
+from ..ops.promotion import as_array, convert
 from ..trace import Array, Tracer
 from ..tree import Stateful
 
@@ -140,8 +140,13 @@ class Optimizer(Stateful):
             if any(isinstance(leaf, Tracer) for leaf in named.values()):
                 raise NeedsState(self, named)
             self.init(parameters)
-        updates, state = self.transform.update(given, self.state, named)
-        new = {path: named[path] + updates[path] for path in named}
+        try:
+            updates, state = self.transform.update(given, self.state, named)
+        except ArgumentError:
+            self._check_state_fits(self.transform.init(named))
+            raise
+        self._check_state_fits(state)
+        new = {path: _add_update(path, named[path], updates[path]) for path in named}
         by_id = {id(named[path]): new[path] for path in named}
         self.state = state
         if hasattr(parameters, "replace_arrays"):
@@ -149,6 +154,22 @@ class Optimizer(Stateful):
             return parameters
         structure = tree.flatten(parameters)[1]
         return tree.unflatten(structure, [by_id[id(value)] for value in leaves])
+
+    def _check_state_fits(self, state: Tree) -> None:
+        """An error if the state held is that of other parameters."""
+        (held, structure), (wanted, other) = tree.flatten(self.state), tree.flatten(state)
+        same = structure == other and all(
+            a.type == b.type
+            for a, b in zip(held, wanted, strict=True)
+            if isinstance(a, Array) and isinstance(b, Array)
+        )
+        if not same:
+            raise StateError(
+                f"The state of this {type(self).__name__} belongs to other parameters: they were "
+                "added, frozen, renamed, or have changed shape or dtype since its first update.",
+                fix="use one Optimizer for each model; after a change of the model, or after "
+                "freeze and unfreeze, make the state anew with optimizer.init(model)",
+            )
 
     @property
     def learning_rate(self) -> float:
@@ -174,9 +195,26 @@ class Optimizer(Stateful):
         return f"{type(self).__name__}()"
 
 
+def check_number(name: str, value: Any) -> float:
+    """A number as a float; an error if it is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number, Array)):
+        raise ArgumentTypeError(f"{name} is a number, received {value!r}.")
+    return float(value)
+
+
+def _add_update(path: str, parameter: Array, update: Any) -> Array:
+    new = parameter + update
+    if new.type != parameter.type:
+        raise StateError(
+            f"The update of {path!r} would turn {parameter.type} into {new.type}.",
+            fix="a Transform keeps the shape and dtype of each gradient; a schedule gives a scalar",
+        )
+    return new
+
+
 def check_rate(value: Any) -> float:
     """A learning rate as a float; an error if it is negative or not finite."""
-    number = float(value)
+    number = check_number("A learning rate", value)
     if not np.isfinite(number) or number < 0:
         raise ArgumentError(f"A learning rate is a number of at least 0, received {value!r}.")
     return number
@@ -193,6 +231,11 @@ def _name_parameters(parameters: Any) -> tuple[list[Array], dict[str, Array]]:
             raise ArgumentTypeError(
                 f"An Optimizer updates Arrays; {path!r} is {type(leaf).__name__}.",
                 fix="pass the Module, or a tree of rg.array(...)",
+            )
+        if not leaf.type.floating:
+            raise DTypeError(
+                f"An Optimizer updates floating Arrays; {path!r} is {leaf.type}.",
+                fix="write 1.0 in the place of 1, or convert with .astype('float32')",
             )
         if id(leaf) not in seen:
             seen.add(id(leaf))
@@ -219,7 +262,7 @@ def _name_gradients(
                 f"The gradient of {path!r} has shape {gradient.type.shape}, the parameter "
                 f"{parameter.type.shape}."
             )
-        given[path] = gradient
+        given[path] = convert(gradient, parameter.type.dtype)
     return given
 
 
@@ -254,6 +297,8 @@ def chain(*parts: Transform | Optimizer) -> Optimizer:
         >>> optimizer.learning_rate
         0.1
     """
+    if not parts:
+        raise ArgumentError("chain needs at least one transform or Optimizer, received none.")
     transforms = []
     for part in parts:
         if isinstance(part, Optimizer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..errors import ArgumentError
 from .base import Optimizer, Schedule, Transform, chain_transforms
 from .transforms import (
     add_decayed_weights,
@@ -40,6 +41,11 @@ class SGD(Optimizer):
         nesterov: bool = False,
         weight_decay: float = 0.0,
     ) -> None:
+        if nesterov and not momentum:
+            raise ArgumentError(
+                "SGD: nesterov=True needs a momentum above 0, received momentum=0.",
+                fix="write optim.SGD(learning_rate, momentum=0.9, nesterov=True)",
+            )
         parts: list[Transform] = []
         if weight_decay:
             parts.append(add_decayed_weights(weight_decay))

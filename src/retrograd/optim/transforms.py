@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..ir.types import float64, int32
 from ..ops import reduce, transcendental
 from ..ops.arithmetic import minimum, square
@@ -15,7 +15,7 @@ from ..ops.promotion import as_array, convert
 from ..trace import Array
 from ..tree import leaves
 from ..tree import map as map_tree
-from .base import Schedule, Transform, check_rate
+from .base import Schedule, Transform, check_number, check_rate
 
 Tree = Any
 
@@ -82,6 +82,10 @@ def scale_by_learning_rate(learning_rate: float | Schedule) -> Transform:
 
     def update_scheduled(gradients: Tree, state: Tree, parameters: Tree) -> tuple[Tree, Tree]:
         rate = convert(as_array(schedule(state["step"])), float64)
+        if rate.type.shape:
+            raise ShapeError(
+                f"The learning-rate schedule gives a rate of shape {rate.type.shape}, expected ()."
+            )
         return apply(rate, gradients), {"step": state["step"] + 1}
 
     return Transform(lambda parameters: {"step": _counter()}, update_scheduled)
@@ -126,7 +130,7 @@ def trace_momentum(momentum: float, nesterov: bool = False) -> Transform:
         >>> round(float(updates["w"]), 4)
         1.9
     """
-    if not 0.0 <= momentum < 1.0:
+    if not 0.0 <= check_number("momentum", momentum) < 1.0:
         raise ArgumentError(f"momentum lies in [0, 1), received {momentum}.")
 
     def update(gradients: Tree, state: Tree, parameters: Tree) -> tuple[Tree, Tree]:
@@ -154,9 +158,11 @@ def scale_by_adam(betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) 
         >>> round(float(updates["w"]), 4)
         1.0
     """
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise ArgumentTypeError(f"betas are two numbers, received {betas!r}.")
     first, second = betas
     for beta in betas:
-        if not 0.0 <= beta < 1.0:
+        if not 0.0 <= check_number("Each of betas", beta) < 1.0:
             raise ArgumentError(f"betas lie in [0, 1), received {betas}.")
     _check_not_negative("eps", eps)
 
@@ -218,7 +224,7 @@ def clip_by_global_norm(maximum: float) -> Transform:
         >>> round(float(optim.global_norm(updates)), 4)
         1.0
     """
-    if not maximum > 0:
+    if not check_number("The maximum of clip_by_global_norm", maximum) > 0:
         raise ArgumentError(f"clip_by_global_norm needs a maximum above 0, received {maximum}.")
 
     def update(gradients: Tree, state: Tree, parameters: Tree) -> tuple[Tree, Tree]:
@@ -231,5 +237,5 @@ def clip_by_global_norm(maximum: float) -> Transform:
 
 
 def _check_not_negative(name: str, value: float) -> None:
-    if not value >= 0:
-        raise ArgumentError(f"{name} is a number of at least 0, received {value}.")
+    if not 0 <= check_number(name, value) < float("inf"):
+        raise ArgumentError(f"{name} is a finite number of at least 0, received {value}.")
