@@ -73,8 +73,9 @@ FORMULAS: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] =
     ),
 }
 ALONG_AN_AXIS = {"softmax", "log_softmax"}
-POINTS = np.array([-30.0, -7.3, -3.0, -2.5, -1.0, -0.4, -1e-9, 0.0, 0.3, 1.0, 1.7, 3.0, 5.5, 6.0,
-                   9.0, 40.0])
+POINTS = np.array(
+    [-30.0, -7.3, -3.0, -2.5, -1.0, -0.4, -1e-9, 0.0, 0.3, 1.0, 1.7, 3.0, 5.5, 6.0, 9.0, 40.0]
+)
 
 
 def test_the_table_is_complete() -> None:
@@ -155,9 +156,15 @@ def test_nan_stays_nan(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "low", "high"),
     [
-        ("relu", 0.0, math.inf), ("relu6", 0.0, 6.0), ("sigmoid", 0.0, 1.0), ("tanh", -1.0, 1.0),
-        ("softplus", 0.0, math.inf), ("elu", -1.0, math.inf), ("hard_tanh", -1.0, 1.0),
-        ("hard_sigmoid", 0.0, 1.0), ("leaky_relu", -math.inf, math.inf),
+        ("relu", 0.0, math.inf),
+        ("relu6", 0.0, 6.0),
+        ("sigmoid", 0.0, 1.0),
+        ("tanh", -1.0, 1.0),
+        ("softplus", 0.0, math.inf),
+        ("elu", -1.0, math.inf),
+        ("hard_tanh", -1.0, 1.0),
+        ("hard_sigmoid", 0.0, 1.0),
+        ("leaky_relu", -math.inf, math.inf),
     ],
 )
 def test_infinity(name: str, low: float, high: float) -> None:

@@ -71,74 +71,116 @@ TABLE: dict[str, list[Example]] = {
         Example({"kernel_size": 3, "stride": 2, "padding": 1}, (2, 7, 3), (2, 4, 3)),
         Example(
             {"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False},
-            (2, 7, 3), (2, 4, 3),
-            wrong_arguments=({"kernel_size": 2, "padding": 2}, {"kernel_size": 0},
-                             {"kernel_size": 2, "count_include_pad": 1}),
+            (2, 7, 3),
+            (2, 4, 3),
+            wrong_arguments=(
+                {"kernel_size": 2, "padding": 2},
+                {"kernel_size": 0},
+                {"kernel_size": 2, "count_include_pad": 1},
+            ),
         ),
     ],
     "AvgPool2d": [
         Example({"kernel_size": 2}, (2, 4, 6, 3), (2, 2, 3, 3), wrong_inputs=((2, 4, 6), (4,))),
-        Example({"kernel_size": [3, 2], "stride": 1, "padding": [1, 0]}, (2, 4, 5, 2), (2, 4, 4, 2)),
+        Example(
+            {"kernel_size": [3, 2], "stride": 1, "padding": [1, 0]}, (2, 4, 5, 2), (2, 4, 4, 2)
+        ),
     ],
     "BatchNorm": [
         Example(
-            {"features": 3}, (5, 3), (5, 3), {"bias": (3,), "weight": (3,)},
+            {"features": 3},
+            (5, 3),
+            (5, 3),
+            {"bias": (3,), "weight": (3,)},
             {"running_mean": (3,), "running_var": (3,)},
             wrong_inputs=((5, 4), (), (1, 3), (0, 3)),
             wrong_arguments=(
-                {"features": 0}, {"features": 3, "momentum": 2.0}, {"features": 3, "eps": -1.0},
-                {"features": 3, "momentum": float("nan")}, {"features": 3, "momentum": None},
+                {"features": 0},
+                {"features": 3, "momentum": 2.0},
+                {"features": 3, "eps": -1.0},
+                {"features": 3, "momentum": float("nan")},
+                {"features": 3, "momentum": None},
             ),
         ),
         Example(
-            {"features": 2, "momentum": 0.3, "eps": 1e-3}, (3, 2, 4, 2), (3, 2, 4, 2),
-            {"bias": (2,), "weight": (2,)}, {"running_mean": (2,), "running_var": (2,)},
+            {"features": 2, "momentum": 0.3, "eps": 1e-3},
+            (3, 2, 4, 2),
+            (3, 2, 4, 2),
+            {"bias": (2,), "weight": (2,)},
+            {"running_mean": (2,), "running_var": (2,)},
         ),
     ],
     "Conv1d": [
         Example(
-            SIZES, (2, 7, 4), (2, 5, 6), {"bias": (6,), "weight": (3, 4, 6)},
-            wrong_inputs=((2, 7, 5), (7, 4), (2, 4, 7), (2, 2, 4)), wrong_arguments=BAD_SIZES,
+            SIZES,
+            (2, 7, 4),
+            (2, 5, 6),
+            {"bias": (6,), "weight": (3, 4, 6)},
+            wrong_inputs=((2, 7, 5), (7, 4), (2, 4, 7), (2, 2, 4)),
+            wrong_arguments=BAD_SIZES,
         ),
         Example(
             {**SIZES, "stride": 2, "padding": [[1, 0]], "dilation": 2, "groups": 2, "bias": False},
-            (2, 8, 4), (2, 3, 6), {"weight": (3, 2, 6)},
+            (2, 8, 4),
+            (2, 3, 6),
+            {"weight": (3, 2, 6)},
         ),
     ],
     "Conv2d": [
         Example(
-            {**SIZES, "padding": "same"}, (2, 4, 5, 4), (2, 4, 5, 6),
+            {**SIZES, "padding": "same"},
+            (2, 4, 5, 4),
+            (2, 4, 5, 6),
             {"bias": (6,), "weight": (3, 3, 4, 6)},
-            wrong_inputs=((2, 4, 5, 3), (4, 5, 4), (2, 4, 5, 6, 4)), wrong_arguments=BAD_SIZES,
+            wrong_inputs=((2, 4, 5, 3), (4, 5, 4), (2, 4, 5, 6, 4)),
+            wrong_arguments=BAD_SIZES,
         ),
         Example(
-            {**SIZES, "kernel_size": [3, 2], "stride": [2, 1], "padding": [1, 0], "groups": 2,
-             "init": "he_normal"},
-            (2, 5, 4, 4), (2, 3, 3, 6), {"bias": (6,), "weight": (3, 2, 2, 6)},
+            {
+                **SIZES,
+                "kernel_size": [3, 2],
+                "stride": [2, 1],
+                "padding": [1, 0],
+                "groups": 2,
+                "init": "he_normal",
+            },
+            (2, 5, 4, 4),
+            (2, 3, 3, 6),
+            {"bias": (6,), "weight": (3, 2, 2, 6)},
         ),
     ],
     "Conv3d": [
         Example(
             {**SIZES, "in_channels": 2, "out_channels": 2, "kernel_size": 2, "stride": 2},
-            (1, 4, 3, 2, 2), (1, 2, 1, 1, 2), {"bias": (2,), "weight": (2, 2, 2, 2, 2)},
-            wrong_inputs=((1, 4, 3, 2, 3), (4, 3, 2, 2)), wrong_arguments=BAD_SIZES,
+            (1, 4, 3, 2, 2),
+            (1, 2, 1, 1, 2),
+            {"bias": (2,), "weight": (2, 2, 2, 2, 2)},
+            wrong_inputs=((1, 4, 3, 2, 3), (4, 3, 2, 2)),
+            wrong_arguments=BAD_SIZES,
         ),
     ],
     "ConvTranspose2d": [
         Example(
-            {**SIZES, "stride": 2, "padding": 1, "output_padding": 1}, (2, 3, 2, 4), (2, 6, 4, 6),
+            {**SIZES, "stride": 2, "padding": 1, "output_padding": 1},
+            (2, 3, 2, 4),
+            (2, 6, 4, 6),
             {"bias": (6,), "weight": (3, 3, 4, 6)},
             wrong_inputs=((2, 3, 2, 3), (3, 2, 4)),
             wrong_arguments=(*BAD_SIZES, {**SIZES, "output_padding": 1}),
         ),
         Example(
-            {**SIZES, "groups": 2, "bias": False, "dilation": 2}, (1, 2, 2, 4), (1, 6, 6, 6),
+            {**SIZES, "groups": 2, "bias": False, "dilation": 2},
+            (1, 2, 2, 4),
+            (1, 6, 6, 6),
             {"weight": (3, 3, 4, 3)},
         ),
     ],
     "Dropout": [
         Example(
-            {"p": 0.4}, (6, 5), (6, 5), random=True,
+            {"p": 0.4},
+            (6, 5),
+            (6, 5),
+            random=True,
             wrong_arguments=({"p": -0.1}, {"p": 1.1}, {"p": "0.5"}, {"p": float("nan")}),
         ),
         Example({"p": 0.0}, (3,), (3,)),
@@ -150,7 +192,10 @@ TABLE: dict[str, list[Example]] = {
     ],
     "Embedding": [
         Example(
-            {"n": 7, "features": 3}, (2, 4), (2, 4, 3), {"weight": (7, 3)},
+            {"n": 7, "features": 3},
+            (2, 4),
+            (2, 4, 3),
+            {"weight": (7, 3)},
             wrong_arguments=({"n": 0, "features": 3}, {"n": 3, "features": 1.5}),
         ),
         Example({"n": 7, "features": 2, "init": "zeros"}, (), (2,), {"weight": (7, 2)}),
@@ -170,7 +215,10 @@ TABLE: dict[str, list[Example]] = {
     "Identity": [activation()],
     "LayerNorm": [
         Example(
-            {"features": 4}, (2, 3, 4), (2, 3, 4), {"bias": (4,), "weight": (4,)},
+            {"features": 4},
+            (2, 3, 4),
+            (2, 3, 4),
+            {"bias": (4,), "weight": (4,)},
             wrong_inputs=((2, 3), ()),
             wrong_arguments=({"features": -1}, {"features": 3, "eps": float("inf")}),
         ),
@@ -178,13 +226,14 @@ TABLE: dict[str, list[Example]] = {
     ],
     "LeakyReLU": [
         activation(),
-        Example(
-            {"negative_slope": 0.3}, (4,), (4,), wrong_arguments=({"negative_slope": None},)
-        ),
+        Example({"negative_slope": 0.3}, (4,), (4,), wrong_arguments=({"negative_slope": None},)),
     ],
     "Linear": [
         Example(
-            {"in_features": 4, "out_features": 3}, (5, 4), (5, 3), {"bias": (3,), "weight": (4, 3)},
+            {"in_features": 4, "out_features": 3},
+            (5, 4),
+            (5, 3),
+            {"bias": (3,), "weight": (4, 3)},
             wrong_inputs=((5, 3), ()),
             wrong_arguments=(
                 {"in_features": 0, "out_features": 3},
@@ -198,9 +247,13 @@ TABLE: dict[str, list[Example]] = {
         ),
         Example(
             {"in_features": 4, "out_features": 3, "bias": False, "init": "orthogonal"},
-            (2, 1, 4), (2, 1, 3), {"weight": (4, 3)},
+            (2, 1, 4),
+            (2, 1, 3),
+            {"weight": (4, 3)},
         ),
-        Example({"in_features": 4, "out_features": 3}, (4,), (3,), {"bias": (3,), "weight": (4, 3)}),
+        Example(
+            {"in_features": 4, "out_features": 3}, (4,), (3,), {"bias": (3,), "weight": (4, 3)}
+        ),
         Example(
             {"in_features": 4, "out_features": 3}, (0, 4), (0, 3), {"bias": (3,), "weight": (4, 3)}
         ),
@@ -209,20 +262,28 @@ TABLE: dict[str, list[Example]] = {
     "MaxPool1d": [
         Example({"kernel_size": 2}, (2, 7, 3), (2, 3, 3), wrong_inputs=((2, 7), (2, 1, 3))),
         Example(
-            {"kernel_size": 3, "stride": 1, "padding": 1}, (2, 5, 2), (2, 5, 2),
+            {"kernel_size": 3, "stride": 1, "padding": 1},
+            (2, 5, 2),
+            (2, 5, 2),
             wrong_arguments=({"kernel_size": 2, "padding": -1}, {"kernel_size": 2, "stride": 0}),
         ),
     ],
     "MaxPool2d": [
         Example({"kernel_size": 2}, (2, 4, 6, 3), (2, 2, 3, 3), wrong_inputs=((2, 4, 6), (4,))),
-        Example({"kernel_size": [3, 2], "stride": 1, "padding": [1, 0]}, (2, 4, 5, 2), (2, 4, 4, 2)),
+        Example(
+            {"kernel_size": [3, 2], "stride": 1, "padding": [1, 0]}, (2, 4, 5, 2), (2, 4, 4, 2)
+        ),
     ],
     "Mish": [activation()],
     "PReLU": [
         Example({}, (3, 4), (3, 4), {"weight": (1,)}),
         Example(
-            {"features": 4, "slope": 0.1}, (3, 4), (3, 4), {"weight": (4,)},
-            wrong_inputs=((4, 3),), wrong_arguments=({"features": 0}, {"slope": "a"}),
+            {"features": 4, "slope": 0.1},
+            (3, 4),
+            (3, 4),
+            {"weight": (4,)},
+            wrong_inputs=((4, 3),),
+            wrong_arguments=({"features": 0}, {"slope": "a"}),
         ),
     ],
     "ReLU": [activation()],
@@ -230,7 +291,9 @@ TABLE: dict[str, list[Example]] = {
     "Rescale": [
         Example({"scale": 2.0}, (3, 4), (3, 4)),
         Example(
-            {"scale": [1.0, 2.0, 4.0], "offset": [0.5, 0.0, -1.0]}, (2, 3), (2, 3),
+            {"scale": [1.0, 2.0, 4.0], "offset": [0.5, 0.0, -1.0]},
+            (2, 3),
+            (2, 3),
             wrong_inputs=((2, 4), ()),
             wrong_arguments=({"scale": "1"}, {"scale": []}, {"scale": 1.0, "offset": float("inf")}),
         ),
@@ -238,13 +301,22 @@ TABLE: dict[str, list[Example]] = {
     "SELU": [activation()],
     "Sequential": [
         Example(
-            {"layers": [nn.Linear(4, 5), nn.tanh, nn.Linear(5, 2)]}, (3, 4), (3, 2),
-            {"layers.0.bias": (5,), "layers.0.weight": (4, 5), "layers.2.bias": (2,),
-             "layers.2.weight": (5, 2)},
+            {"layers": [nn.Linear(4, 5), nn.tanh, nn.Linear(5, 2)]},
+            (3, 4),
+            (3, 2),
+            {
+                "layers.0.bias": (5,),
+                "layers.0.weight": (4, 5),
+                "layers.2.bias": (2,),
+                "layers.2.weight": (5, 2),
+            },
             wrong_inputs=((3, 5),),
             wrong_arguments=(
-                {"layers": [nn.ReLU]}, {"layers": [[nn.ReLU()]]}, {"layers": [3]},
-                {"layers": [None]}, {"layers": [rg.array(1.0)]},
+                {"layers": [nn.ReLU]},
+                {"layers": [[nn.ReLU()]]},
+                {"layers": [3]},
+                {"layers": [None]},
+                {"layers": [rg.array(1.0)]},
             ),
         ),
         Example({"layers": []}, (2,), (2,)),
@@ -293,9 +365,7 @@ def make_input(name: str, example: Example, dtype: str = "float64", seed: int = 
 def flat(module: nn.Module, trainable: bool) -> dict[str, tuple[int, ...]]:
     wanted = module.parameters() if trainable else module.state()
     paths = rg.tree.paths(wanted)
-    return {
-        path: leaf.shape for path, leaf in zip(paths, rg.tree.flatten(wanted)[0], strict=True)
-    }
+    return {path: leaf.shape for path, leaf in zip(paths, rg.tree.flatten(wanted)[0], strict=True)}
 
 
 def test_the_table_names_every_layer() -> None:

@@ -140,8 +140,17 @@ def test_gains_against_an_integral() -> None:
     # One piece between any two corners of the hard variants.
     edges = [-14.0, -3.0, -1.0, 0.0, 1.0, 3.0, 6.0, 14.0]
     for name in (
-        "elu", "gelu", "silu", "mish", "softplus", "softsign", "relu6", "hard_tanh",
-        "hard_sigmoid", "hard_swish", "relu",
+        "elu",
+        "gelu",
+        "silu",
+        "mish",
+        "softplus",
+        "softsign",
+        "relu6",
+        "hard_tanh",
+        "hard_sigmoid",
+        "hard_swish",
+        "relu",
     ):
         moment = 0.0
         for low, high in zip(edges, edges[1:], strict=False):
@@ -188,8 +197,10 @@ def test_config_of_initialisers() -> None:
         ("he_normal", "he_normal"),
         ("kaiming_normal", "he_normal"),
         (nn.init.HeNormal(), "he_normal"),
-        (nn.init.HeNormal(mode="fan_out"),
-         {"name": "HeNormal", "mode": "fan_out", "gain": ROOT(2)}),
+        (
+            nn.init.HeNormal(mode="fan_out"),
+            {"name": "HeNormal", "mode": "fan_out", "gain": ROOT(2)},
+        ),
         (nn.init.Constant(2), {"name": "Constant", "value": 2.0}),
         (nn.init.FanInUniform(), "default"),
     ):

@@ -115,7 +115,11 @@ def test_transposed_convolution(arguments: dict[str, Any]) -> None:
     full = [
         (n - 1) * s + d * (k - 1) + 1 + extra
         for n, s, d, k, extra in zip(
-            x.shape[1:3], layer.stride, layer.dilation, weight.shape[:2], layer.output_padding,
+            x.shape[1:3],
+            layer.stride,
+            layer.dilation,
+            weight.shape[:2],
+            layer.output_padding,
             strict=True,
         )
     ]
@@ -128,9 +132,7 @@ def test_transposed_convolution(arguments: dict[str, Any]) -> None:
         column = j * layer.stride[1] + b * layer.dilation[1]
         taken = slice(g * inner, (g + 1) * inner)
         y[:, row, column, g * outer : (g + 1) * outer] += x[:, i, j, taken] @ weight[a, b, taken]
-    (top, bottom), (left, right) = (
-        p if isinstance(p, tuple) else (p, p) for p in layer.padding
-    )
+    (top, bottom), (left, right) = (p if isinstance(p, tuple) else (p, p) for p in layer.padding)
     y = y[:, top : full[0] - bottom, left : full[1] - right]
     close(layer(x), y if layer.bias is None else y + np.asarray(layer.bias))
 
@@ -323,7 +325,9 @@ class TestSequential:
     def test_paths(self) -> None:
         model = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.relu, nn.Linear(3, 1)))
         assert list(model.named_state()) == [
-            "layers.0.bias", "layers.0.weight", "layers.1.layers.1.bias",
+            "layers.0.bias",
+            "layers.0.weight",
+            "layers.1.layers.1.bias",
             "layers.1.layers.1.weight",
         ]
         assert len(model.parameters()["layers"]) == 2

@@ -280,7 +280,13 @@ class Module(Stateful):
                     f"{path!r} has dtype {old.type.dtype.name}, received {new.type.dtype.name}."
                 )
             # A copy of its own, so that two models never share (tie) an Array by loading.
-            replacements[id(old)] = replacements.get(id(old)) or Array(new.concrete())
+            tied = replacements.setdefault(id(old), Array(new.concrete()))
+            if not np.array_equal(tied.concrete(), new.concrete(), equal_nan=new.type.floating):
+                raise ArgumentError(
+                    f"{path!r} is tied to another path of the model (one Array at both), and the "
+                    "two values received differ.",
+                    fix="load them into a model in which they are not tied",
+                )
         self.replace_arrays(replacements)
 
     def replace_arrays(self, replacements: dict[int, Array]) -> None:
