@@ -7,19 +7,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-
 from . import interpret
 from .errors import ArgumentError, ArgumentTypeError, hide_internal_frames, suggest
 from .ir import Graph, format_graph
-from .ops.promotion import convert
 from .ir.types import float32, int32
+from .ops.promotion import convert
 from .staging import Call, Staged, describe, trace
 from .trace import Array, Tracer
 from .transforms import parameter_names
 
 Executor = Callable[[Graph, Sequence[Any]], list[Any]]
 
-EXECUTORS: dict[str, Executor] = {"numpy": interpret.run}
+
+def run_native(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
+    """Machine code; the code generator is imported when the first program is compiled."""
+    from . import native
+
+    return native.run(graph, arrays)
+
+
+EXECUTORS: dict[str, Executor] = {"numpy": interpret.run, "native": run_native}
 """The readers of a Graph, by name."""
 
 
@@ -175,7 +182,8 @@ def compile(function: Callable[..., Any] | None = None, *, executor: str = "nump
 
     Args:
         function: any function of Arrays, Modules, Optimizers and trees of them.
-        executor: what runs the program; "numpy" is the interpreter.
+        executor: what runs the program: "numpy", the interpreter, or "native", machine code made
+            through LLVM (what it does not know yet runs with NumPy in the middle of the program).
 
     Returns:
         A CompiledFunction: called like the function; `trace_count` says how often it was traced.

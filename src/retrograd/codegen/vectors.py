@@ -1,0 +1,121 @@
+"""Operations on vector values: what each elementwise primitive is in LLVM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..ir.types import DType
+from .emit import Function, literal, scalar_type, vector_of
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value in registers: its name, its dtype and its number of lanes."""
+
+    name: str
+    dtype: DType
+    lanes: int
+
+    @property
+    def kind(self) -> str:
+        return vector_of(scalar_type(self.dtype), self.lanes)
+
+
+class VectorMath:
+    """Emits operations on Values of a fixed number of lanes."""
+
+    def __init__(self, function: Function, lanes: int) -> None:
+        self.f = function
+        self.lanes = lanes
+
+    def constant(self, value: Any, dtype: DType) -> Value:
+        text = literal(value, dtype)
+        if self.lanes > 1:
+            text = f"splat ({scalar_type(dtype)} {text})"
+        return Value(text, dtype, self.lanes)
+
+    def splat(self, scalar: str, dtype: DType) -> Value:
+        """A scalar in every lane."""
+        if self.lanes == 1:
+            return Value(scalar, dtype, 1)
+        element = scalar_type(dtype)
+        kind = vector_of(element, self.lanes)
+        first = self.f.emit(f"insertelement {kind} poison, {element} {scalar}, i64 0")
+        mask = f"<{self.lanes} x i32> zeroinitializer"
+        spread = self.f.emit(f"shufflevector {kind} {first}, {kind} poison, {mask}")
+        return Value(spread, dtype, self.lanes)
+
+    def binary(self, operation: str, a: Value, b: Value) -> Value:
+        return Value(self.f.emit(f"{operation} {a.kind} {a.name}, {b.name}"), a.dtype, a.lanes)
+
+    def unary_intrinsic(self, name: str, a: Value) -> Value:
+        result = self.f.call(a.kind, f"llvm.{name}.{self.suffix(a)}", (a.kind, a.name))
+        return Value(result, a.dtype, a.lanes)
+
+    def binary_intrinsic(self, name: str, a: Value, b: Value) -> Value:
+        result = self.f.call(
+            a.kind, f"llvm.{name}.{self.suffix(a)}", (a.kind, a.name), (b.kind, b.name)
+        )
+        return Value(result, a.dtype, a.lanes)
+
+    def fma(self, a: Value, b: Value, c: Value) -> Value:
+        """a * b + c, rounded once."""
+        arguments = [(x.kind, x.name) for x in (a, b, c)]
+        result = self.f.call(a.kind, f"llvm.fma.{self.suffix(a)}", *arguments)
+        return Value(result, a.dtype, a.lanes)
+
+    def suffix(self, a: Value) -> str:
+        """The type suffix of an overloaded intrinsic."""
+        element = {"float": "f32", "double": "f64"}.get(scalar_type(a.dtype), scalar_type(a.dtype))
+        return element if a.lanes == 1 else f"v{a.lanes}{element}"
+
+    def compare(self, condition: str, a: Value, b: Value, bool_: DType) -> Value:
+        if a.dtype.kind == "f":
+            ordered = {"ne": "une"}.get(condition, f"o{condition}")
+            text = f"fcmp {ordered} {a.kind} {a.name}, {b.name}"
+        else:
+            sign = "u" if a.dtype.kind in "ub" else "s"
+            code = {"eq": "eq", "ne": "ne"}.get(condition, f"{sign}{condition}")
+            text = f"icmp {code} {a.kind} {a.name}, {b.name}"
+        return Value(self.f.emit(text), bool_, a.lanes)
+
+    def select(self, test: Value, a: Value, b: Value) -> Value:
+        text = f"select {test.kind} {test.name}, {a.kind} {a.name}, {b.kind} {b.name}"
+        return Value(self.f.emit(text), a.dtype, a.lanes)
+
+    def bitcast(self, a: Value, dtype: DType) -> Value:
+        target = vector_of(scalar_type(dtype), a.lanes)
+        return Value(self.f.emit(f"bitcast {a.kind} {a.name} to {target}"), dtype, a.lanes)
+
+    def cast(self, a: Value, dtype: DType) -> Value:
+        """NumPy's conversion between dtypes."""
+        source, target = a.dtype, dtype
+        if source == target:
+            return a
+        kind = vector_of(scalar_type(target), a.lanes)
+        if target.kind == "b":
+            return self.compare("ne", a, self.constant(0, source), target)
+        if source.kind == "f" and target.kind == "f":
+            code = "fpext" if target.itemsize > source.itemsize else "fptrunc"
+        elif source.kind == "f":
+            name = "fptosi" if target.kind == "i" or target.itemsize < 4 else "fptoui"
+            return self._float_to_int(a, target, name)
+        elif target.kind == "f":
+            code = "uitofp" if source.kind in "ub" else "sitofp"
+        else:
+            width = 0 if source.kind == "b" else source.itemsize
+            if target.itemsize == width:
+                return Value(a.name, target, a.lanes)
+            wider = target.itemsize > width
+            code = ("zext" if source.kind in "ub" else "sext") if wider else "trunc"
+        return Value(self.f.emit(f"{code} {a.kind} {a.name} to {kind}"), target, a.lanes)
+
+    def _float_to_int(self, a: Value, target: DType, code: str) -> Value:
+        """Cut towards zero; what does not fit wraps through int64, as in C on this machine."""
+        wide = vector_of("i64", a.lanes)
+        whole = self.f.emit(f"fptosi {a.kind} {a.name} to {wide}")
+        if target.itemsize == 8:
+            return Value(whole, target, a.lanes)
+        kind = vector_of(scalar_type(target), a.lanes)
+        return Value(self.f.emit(f"trunc {wide} {whole} to {kind}"), target, a.lanes)

@@ -1,0 +1,263 @@
+"""The native executor: a Graph as one function of machine code, called with pointers."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .codegen.contraction import ContractionEmitter, plan_contraction
+from .codegen.elementwise import ROWS
+from .codegen.emit import Function, Module
+from .codegen.loops import LoopEmitter, list_accesses
+from .errors import IndexRangeError
+from .ir import Graph
+from .ir.loops import Access, Callback, Contraction, Expression, Kernel, LoopNest, Store
+from .passes.arena import plan_arena
+from .passes.lowering import lower
+from .passes.nests import collapse
+from .runtime import jit
+from .runtime.target import host_target
+from .trace import evaluate
+
+NumpyArray = np.ndarray[Any, Any]
+
+
+@dataclass(slots=True)
+class Times:
+    """Seconds spent on the stages of a compilation."""
+
+    passes: float = 0.0
+    text: float = 0.0
+    llvm: float = 0.0
+    load: float = 0.0
+
+
+class NativeProgram:
+    """A Graph compiled for this machine."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.times = Times()
+        start = time.perf_counter()
+        self.schedule = lower(graph, frozenset((*ROWS, "cast")))
+        self.schedule.kernels = [
+            collapse(k) if isinstance(k, LoopNest) else k for k in self.schedule.kernels
+        ]
+        self.arena = plan_arena(self.schedule)
+        self.times.passes = time.perf_counter() - start
+        start = time.perf_counter()
+        self.text = self._write()
+        self.times.text = time.perf_counter() - start
+        start = time.perf_counter()
+        code = jit.assemble(self.text)
+        self.times.llvm = time.perf_counter() - start
+        start = time.perf_counter()
+        self.library = jit.load(code, ["step"])
+        self.function = jit.function(self.library, "step", 1)
+        self.times.load = time.perf_counter() - start
+        self._prepare()
+
+    # -- text -----------------------------------------------------------------------------------
+
+    def _write(self) -> str:
+        """The module: each different kernel once, and the step that calls them in order."""
+        module = Module()
+        target = host_target()
+        step = Function("step", [("ptr", "%table")], result="i64")
+        self.slots = self._assign_slots()
+        known: dict[Any, str] = {}
+        step.lines.append(f"  %status = getelementptr i64, ptr %table, i64 {len(self.slots)}")
+        bases: dict[int, str] = {}
+        self.callbacks: list[Callback] = []
+        for kernel in self.schedule.kernels:
+            if isinstance(kernel, Callback):
+                number = len(self.callbacks)
+                self.callbacks.append(kernel)
+                place = step.emit(f"getelementptr i64, ptr %table, i64 {len(self.slots) + 1}")
+                address = step.emit(f"load ptr, ptr {place}")
+                step.do(f"call void {address}(i64 {number})")
+                continue
+            normal, accesses = normalise(kernel)
+            if normal not in known:
+                name = f"kernel{len(known)}"
+                known[normal] = name
+                module.functions.append(emit_kernel(normal, name, target))
+            pointers = [self._pointer(step, bases, access) for access in accesses]
+            listed = ", ".join(f"ptr {p}" for p in [*pointers, "%status"])
+            step.do(f"call void @{known[normal]}({listed})")
+        result = step.emit("load i64, ptr %status")
+        step.do(f"ret i64 {result}")
+        module.functions.append(step)
+        self.distinct = len(known)
+        return module.text()
+
+    def _assign_slots(self) -> dict[int, int]:
+        """The places of buffers in the table of pointers; all arena buffers share the first."""
+        slots: dict[int, int] = {-1: 0}
+        for number in range(len(self.schedule.buffers)):
+            if number not in self.arena.places:
+                slots[number] = len(slots)
+        return slots
+
+    def _pointer(self, step: Function, bases: dict[int, str], access: Access) -> str:
+        place = self.arena.places.get(access.buffer)
+        slot = self.slots[-1 if place is not None else access.buffer]
+        if slot not in bases:
+            entry = step.emit(f"getelementptr i64, ptr %table, i64 {slot}")
+            bases[slot] = step.emit(f"load ptr, ptr {entry}")
+        size = self.schedule.buffers[access.buffer].dtype.itemsize
+        offset = (place or 0) + access.offset * size
+        if not offset:
+            return bases[slot]
+        return step.emit(f"getelementptr i8, ptr {bases[slot]}, i64 {offset}")
+
+    # -- running --------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        buffers = self.schedule.buffers
+        self.memory = np.empty(self.arena.size + 64, np.uint8)
+        shift = -self.memory.ctypes.data % 64
+        self.base = self.memory.ctypes.data + shift
+        self.shift = shift
+        self.table = np.zeros(len(self.slots) + 2, np.int64)
+        self.table[0] = self.base
+        self.inputs: list[tuple[int, int]] = []
+        self.fresh: list[int] = []
+        for number, slot in self.slots.items():
+            if number < 0:
+                continue
+            buffer = buffers[number]
+            if buffer.kind == "constant":
+                self.table[slot] = buffer.value.ctypes.data
+            elif buffer.kind == "input":
+                self.inputs.append((slot, buffer.position))
+            else:
+                self.fresh.append(number)
+        self._callback = ctypes.CFUNCTYPE(None, ctypes.c_int64)(self._call_back)
+        self.table[len(self.slots) + 1] = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
+        self._error: BaseException | None = None
+        self._live: dict[int, NumpyArray] = {}
+
+    def run(self, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:
+        """Run the program on one value for each input."""
+        buffers = self.schedule.buffers
+        held = []
+        table = self.table
+        for slot, position in self.inputs:
+            array = arrays[position]
+            if not array.flags.c_contiguous:
+                array = np.ascontiguousarray(array)
+            held.append(array)
+            table[slot] = array.ctypes.data
+        live: dict[int, NumpyArray] = {}
+        for number in self.fresh:
+            buffer = buffers[number]
+            live[number] = made = np.empty(buffer.shape, buffer.dtype)
+            table[self.slots[number]] = made.ctypes.data
+        if self.callbacks:
+            for (_, position), array in zip(self.inputs, held, strict=True):
+                live[self._number_of_input(position)] = array
+            self._live = live
+        table[len(self.slots)] = 0
+        status = self.function(table.ctypes.data)
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        if status:
+            raise IndexRangeError("An index is out of range in a compiled program.")
+        results = []
+        for number in self.schedule.outputs:
+            buffer = buffers[number]
+            if buffer.kind == "input":
+                results.append(np.array(arrays[buffer.position]))
+            elif buffer.kind == "constant":
+                results.append(np.array(buffer.value))
+            else:
+                results.append(live[number])
+        return results
+
+    def _number_of_input(self, position: int) -> int:
+        for number, buffer in enumerate(self.schedule.buffers):
+            if buffer.kind == "input" and buffer.position == position:
+                return number
+        raise KeyError(position)
+
+    def _call_back(self, number: int) -> None:
+        if self._error is not None:
+            return
+        try:
+            callback = self.callbacks[number]
+            arrays = [
+                self._array(buffer).reshape(atom.type.shape)
+                for buffer, atom in zip(callback.inputs, callback.node.inputs, strict=True)
+            ]
+            results = evaluate(callback.node.primitive, arrays, dict(callback.node.parameters))
+            for buffer, result in zip(callback.outputs, results, strict=True):
+                self._array(buffer)[...] = result
+        except BaseException as error:
+            self._error = error
+
+    def _array(self, number: int) -> NumpyArray:
+        """A buffer as a NumPy array, while the program runs."""
+        buffer = self.schedule.buffers[number]
+        if number in self._live:
+            return self._live[number]
+        if buffer.kind == "constant":
+            return buffer.value
+        place = self.shift + self.arena.places[number]
+        raw = self.memory[place : place + buffer.bytes]
+        return raw.view(buffer.dtype).reshape(buffer.shape)
+
+
+def emit_kernel(kernel: Kernel, name: str, target: Any) -> Function:
+    """The machine code of a kernel, as text."""
+    if isinstance(kernel, LoopNest):
+        return LoopEmitter(kernel, name, target.vector_bytes).emit()
+    assert isinstance(kernel, Contraction)
+    plan = plan_contraction(kernel, target.vector_bytes, target.registers)
+    if plan is None:
+        return LoopEmitter(as_loops(kernel), name, target.vector_bytes).emit()
+    return ContractionEmitter(kernel, plan, name).emit()
+
+
+def as_loops(c: Contraction) -> LoopNest:
+    """A contraction without an axis for vectors, as a sum of products."""
+    expressions = (
+        Expression("load", c.dtype, access=c.a),
+        Expression("load", c.dtype, access=c.b),
+        Expression("multiply", c.dtype, (0, 1)),
+    )
+    return LoopNest(c.extents, c.reduced, expressions, (Store(c.out, 2, "sum"),))
+
+
+def normalise(kernel: Kernel) -> tuple[Kernel, list[Access]]:
+    """The kernel with its pointers numbered, so that equal kernels are equal; and its accesses."""
+    if isinstance(kernel, Contraction):
+        accesses = [kernel.a, kernel.b, kernel.out]
+        local = [replace(a, buffer=i, offset=0) for i, a in enumerate(accesses)]
+        normal = replace(kernel, a=local[0], b=local[1], out=local[2])
+        plan = plan_contraction(normal, 64, 32)
+        if plan is None:
+            return normal, [kernel.a, kernel.b, kernel.out]
+        return normal, accesses
+    assert isinstance(kernel, LoopNest)
+    found = list_accesses(kernel)
+    local_of = {a: replace(a, buffer=i, offset=0) for i, a in enumerate(found)}
+    expressions = tuple(
+        e if e.access is None else replace(e, access=local_of[e.access]) for e in kernel.expressions
+    )
+    stores = tuple(replace(s, access=local_of[s.access]) for s in kernel.stores)
+    return replace(kernel, expressions=expressions, stores=stores), found
+
+
+def run(graph: Graph, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:
+    """Run a program natively; it is compiled at the first call."""
+    program = graph.cache.get("native")
+    if program is None:
+        program = graph.cache["native"] = NativeProgram(graph)
+    return program.run(arrays)

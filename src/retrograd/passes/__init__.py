@@ -1,0 +1,1 @@
+"""From a Graph to kernels: which loops there are, what each computes, where its results lie."""

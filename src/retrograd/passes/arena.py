@@ -1,0 +1,59 @@
+"""The memory plan: one arena, in which places are used again when their values are dead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir.loops import Schedule
+from .merging import reads, writes
+
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """Where each arena buffer begins, in bytes, and the size of the whole."""
+
+    places: dict[int, int]
+    size: int
+
+
+def plan_arena(schedule: Schedule) -> Arena:
+    """First-fit by size over lifetimes, from the first kernel that writes a buffer to the last use.
+
+    Outputs are not in the arena.
+    """
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for time, kernel in enumerate(schedule.kernels):
+        for number in (*reads(kernel), *writes(kernel)):
+            first.setdefault(number, time)
+            last[number] = time
+    outside = set(schedule.outputs)
+    inside = [
+        number
+        for number in first
+        if schedule.buffers[number].kind == "arena" and number not in outside
+    ]
+    inside.sort(key=lambda number: -schedule.buffers[number].bytes)
+    places: dict[int, int] = {}
+    size = 0
+    for number in inside:
+        need = -(-max(schedule.buffers[number].bytes, 1) // ALIGNMENT) * ALIGNMENT
+        taken = sorted(
+            (places[other], places[other] + _rounded(schedule, other))
+            for other in places
+            if first[other] <= last[number] and first[number] <= last[other]
+        )
+        place = 0
+        for start, stop in taken:
+            if place + need <= start:
+                break
+            place = max(place, stop)
+        places[number] = place
+        size = max(size, place + need)
+    return Arena(places, size)
+
+
+def _rounded(schedule: Schedule, number: int) -> int:
+    return -(-max(schedule.buffers[number].bytes, 1) // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,195 @@
+"""The values of a Graph while it is lowered: in memory, or computed where they are used."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..ir import Atom, Constant, Graph, Node
+from ..ir.loops import Buffer, Schedule, Store
+from ..ir.types import DType
+from .merging import append_nest
+from .nests import IndexMap, NestBuilder, View, identity, row_major
+
+FREE = {
+    "transpose",
+    "broadcast",
+    "slice",
+    "flip",
+    "reshape",
+    "pad",
+    "cast",
+    "stop_gradient",
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "logical_not",
+    "logical_and",
+    "logical_or",
+    "negative",
+}
+COSTLY = {
+    "exp",
+    "log",
+    "log1p",
+    "expm1",
+    "tanh",
+    "sigmoid",
+    "erf",
+    "sin",
+    "cos",
+    "power",
+    "divide",
+    "sqrt",
+    "rsqrt",
+    "gather",
+    "gather_along",
+}
+COST_OF_COSTLY = 8
+COST_TO_SHARE = 1
+"""Work that is cheaper than this is repeated where it is used, rather than kept in memory."""
+COST_TO_CUT = 32
+"""A value that takes more than this gets memory of its own, so that nests stay small."""
+
+
+@dataclass(slots=True)
+class Lazy:
+    """A value that is computed where it is used."""
+
+    node: Node
+    cost: int
+
+
+Express = Callable[["Values", NestBuilder, Node, IndexMap], int]
+
+EXPRESSIONS: dict[str, Express] = {}
+"""How values of primitives that are not elementwise are read at an index, by name."""
+
+
+class Values:
+    """Where every value of a Graph is, and the Schedule that grows while it is lowered."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.schedule = Schedule()
+        self.known: dict[int, View | Lazy] = {}
+        self.uses: dict[int, int] = {}
+        self.constants: dict[int, View] = {}
+        for node in graph.nodes:
+            for atom in node.inputs:
+                self.uses[id(atom)] = self.uses.get(id(atom), 0) + 1
+        for atom in graph.outputs:
+            self.uses[id(atom)] = self.uses.get(id(atom), 0) + 1
+        for position, variable in enumerate(graph.inputs):
+            buffer = Buffer(variable.type.dtype, variable.type.shape, "input", position)
+            self.known[id(variable)] = self.view(self.add(buffer))
+
+    def add(self, buffer: Buffer) -> int:
+        self.schedule.buffers.append(buffer)
+        return len(self.schedule.buffers) - 1
+
+    def view(self, number: int) -> View:
+        buffer = self.schedule.buffers[number]
+        return View(number, 0, row_major(buffer.shape), buffer.shape, buffer.dtype)
+
+    def new(self, dtype: DType, shape: tuple[int, ...]) -> View:
+        return self.view(self.add(Buffer(dtype, shape, "arena")))
+
+    def constant(self, atom: Constant) -> View:
+        known = self.constants.get(id(atom))
+        if known is None:
+            value = np.ascontiguousarray(atom.value)
+            number = self.add(Buffer(atom.type.dtype, atom.type.shape, "constant", value=value))
+            known = self.constants[id(atom)] = self.view(number)
+        return known
+
+    def cost_of(self, atom: Atom) -> int:
+        value = self.known.get(id(atom))
+        return value.cost if isinstance(value, Lazy) else 0
+
+    def later(self, node: Node) -> None:
+        """Compute it where it is used, unless it is used often and costs something."""
+        name = node.primitive.name
+        own = 0 if name in FREE else COST_OF_COSTLY if name in COSTLY else 1
+        cost = own + sum(self.cost_of(atom) for atom in node.inputs)
+        output = node.outputs[0]
+        self.known[id(output)] = Lazy(node, cost)
+        if cost > COST_TO_CUT or (self.uses.get(id(output), 0) > 1 and cost > COST_TO_SHARE):
+            self.materialise(output)
+
+    def materialise(self, atom: Atom) -> View:
+        """The value in memory, computed now if it is not there."""
+        if isinstance(atom, Constant):
+            return self.constant(atom)
+        value = self.known[id(atom)]
+        if isinstance(value, View):
+            return value
+        view = self.new(atom.type.dtype, atom.type.shape)
+        self.write(atom, view)
+        self.known[id(atom)] = view
+        return view
+
+    def write(self, atom: Atom, target: View) -> None:
+        """Compute a value into a view."""
+        self.fill(target, lambda builder, index: self.express(builder, atom, index))
+
+    def copy(self, source: View) -> View:
+        """The elements of a view in memory of their own, in row-major order."""
+        target = self.new(source.dtype, source.shape)
+        self.fill(target, lambda builder, index: builder.load(source, index))
+        return target
+
+    def fill(
+        self,
+        target: View,
+        express: Callable[[NestBuilder, IndexMap], int],
+        merge: bool = True,
+    ) -> None:
+        """Store an expression at every index of a view."""
+        if 0 in target.shape:
+            return
+        builder = NestBuilder(target.shape, [False] * len(target.shape))
+        index = identity(target.shape)
+        position = express(builder, index)
+        builder.stores.append(Store(builder.access(target, index), position))
+        append_nest(self.schedule, builder.build(), merge)
+
+    def is_whole(self, view: View) -> bool:
+        """Whether a view is its buffer, all of it in row-major order."""
+        buffer = self.schedule.buffers[view.buffer]
+        same = view.strides == row_major(view.shape) and view.offset == 0
+        return same and math.prod(view.shape) == buffer.size
+
+    def materialise_output(self, atom: Atom) -> int:
+        """A buffer that holds an output, whole and in its shape."""
+        view = self.materialise(atom)
+        if self.is_whole(view) and view.shape == self.schedule.buffers[view.buffer].shape:
+            return view.buffer
+        return self.copy(view).buffer
+
+    def whole(self, atom: Atom) -> int:
+        """A buffer that holds a value in row-major order; its shape may be another."""
+        view = self.materialise(atom)
+        return view.buffer if self.is_whole(view) else self.copy(view).buffer
+
+    def express(self, builder: NestBuilder, atom: Atom, index: IndexMap) -> int:
+        """The position of the expression that gives a value at an index."""
+        if isinstance(atom, Constant):
+            if atom.type.size and not any(atom.value.strides):
+                return builder.add("constant", atom.type.dtype, value=atom.value.flat[0].item())
+            return builder.load(self.constant(atom), index)
+        value = self.known[id(atom)]
+        if isinstance(value, View):
+            return builder.load(value, index)
+        node = value.node
+        name = node.primitive.name
+        if name in EXPRESSIONS:
+            return EXPRESSIONS[name](self, builder, node, index)
+        inputs = tuple(self.express(builder, item, index) for item in node.inputs)
+        return builder.add(name, node.outputs[0].type.dtype, inputs)

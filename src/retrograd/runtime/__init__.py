@@ -1,0 +1,1 @@
+"""The machine: its CPU, machine code from LLVM text, buffers."""

@@ -1,0 +1,76 @@
+"""LLVM text in, callable machine code out."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from .target import Target, host_target, initialise
+
+_numbers = itertools.count()
+_lock = threading.Lock()
+
+
+@dataclass(slots=True)
+class Library:
+    """Loaded machine code. The addresses are valid while it is alive."""
+
+    handle: Any
+    addresses: dict[str, int]
+
+
+_engines: dict[Target, tuple[Any, Any]] = {}
+
+
+def _engine(target: Target) -> tuple[Any, Any]:
+    """The target machine and the compiler for a target, made once."""
+    if target not in _engines:
+        llvm = initialise()
+        machine = llvm.Target.from_triple(target.triple).create_target_machine(
+            cpu=target.cpu, features=target.features, opt=3
+        )
+        _engines[target] = (machine, llvm.create_lljit_compiler(machine))
+    return _engines[target]
+
+
+def assemble(text: str, target: Target | None = None) -> bytes:
+    """Object code for LLVM text.
+
+    The mid-level pipeline is short: the code generator writes explicit vectors with invariants
+    outside of loops, and only asks for values in registers (sroa) and tidy addresses.
+    """
+    llvm = initialise()
+    chosen = host_target() if target is None else target
+    with _lock:
+        machine, _ = _engine(chosen)
+        module = llvm.parse_assembly(text)
+        module.triple = chosen.triple
+        module.data_layout = str(machine.target_data)
+        options = llvm.create_pipeline_tuning_options(speed_level=1)
+        builder = llvm.create_pass_builder(machine, options)
+        passes = llvm.create_new_module_pass_manager()
+        passes.add_sroa_pass()
+        passes.add_instruction_combine_pass()
+        passes.run(module, builder)
+        return bytes(machine.emit_object(module))
+
+
+def load(code: bytes, names: list[str]) -> Library:
+    """Object code made callable in this process."""
+    llvm = initialise()
+    with _lock:
+        _, compiler = _engine(host_target())
+        builder = llvm.JITLibraryBuilder().add_object_img(code)
+        for name in names:
+            builder = builder.export_symbol(name)
+        handle = builder.link(compiler, f"retrograd{next(_numbers)}")
+        return Library(handle, {name: handle[name] for name in names})
+
+
+def function(library: Library, name: str, arguments: int) -> Any:
+    """A function of the library that takes pointers and returns an int64."""
+    kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * arguments)
+    return kind(library.addresses[name])
