@@ -305,8 +305,8 @@ class Softplus(Layer):
 
     Example:
         >>> from retrograd import nn
-        >>> nn.Softplus()([0.0, 1000.0]).numpy().round(4)
-        array([   0.6931, 1000.    ], dtype=float32)
+        >>> nn.Softplus()([0.0, 20.0]).numpy().round(4)
+        array([ 0.6931, 20.    ], dtype=float32)
     """
 
     def __init__(self, beta: float = 1.0) -> None:
