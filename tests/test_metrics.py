@@ -239,6 +239,14 @@ def test_ties_go_to_the_first_class() -> None:
     assert metrics.Accuracy()(np.zeros(2), [0, 1]) == 0.5  # a logit of 0 is a no
 
 
+def test_classes_that_do_not_occur_are_left_out_of_the_mean() -> None:
+    """A class that is neither chosen nor true has no quotient; 0 would lower the mean."""
+    wider = np.concatenate([LOGITS, np.full((12, 2), -9, np.float32)], axis=1)
+    for name in ("balanced_accuracy", "precision", "recall", "f1"):
+        metric = metrics.get(name)
+        assert metric(wider, LABELS) == metric(LOGITS, LABELS)
+
+
 def test_quotients_without_a_denominator_are_zero() -> None:
     never = np.array([-1.0, -1.0, -1.0])
     assert metrics.Precision()(never, [1, 0, 1]) == 0.0

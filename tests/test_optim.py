@@ -297,6 +297,13 @@ def test_tied_weights_are_updated_once(make: Callable[[Any], Optimizer], compile
     np.testing.assert_allclose(tied.first.numpy(), separate.first.numpy(), rtol=1e-6)
 
 
+def test_tied_weights_count_once_in_the_global_norm() -> None:
+    model = Tied()
+    optimizer = optim.chain(optim.clip_by_global_norm(1.0), optim.SGD(1.0))
+    optimizer.update(model, rg.grad(lambda m: (m.first * rg.array([3.0, 4.0])).sum())(model))
+    np.testing.assert_allclose(model.first.numpy(), [2.0 - 0.6, 3.0 - 0.8], rtol=1e-5)
+
+
 class Pair(nn.Module):
     def __init__(self) -> None:
         self.body = Point([1.0, 2.0])
