@@ -233,10 +233,7 @@ class Recorder:
             return self._capture(array)
         known = self.constants.get(id(array))
         if known is None:
-            if array.owner is not None:
-                for recorder in _state.recorders:
-                    if recorder.forbid_owned is not None:
-                        recorder.forbid_owned(array)
+            _check_owned(array)
             known = (array, Constant(array.concrete(), array.type))
             self.constants[id(array)] = known
         return known[1]
@@ -337,9 +334,20 @@ def bind(primitive: Primitive, *inputs: Array, **parameters: Any) -> list[Array]
                 recorder = array.recorder
     if recorder is not None:
         return recorder.record(primitive, inputs, parameters)
+    # A result has no owner any more: what is computed from parameters must be refused here.
+    for array in inputs:
+        _check_owned(array)
     primitive.infer(*(array.type for array in inputs), **parameters)
     values = [array.concrete() for array in inputs]
     return [Array(result) for result in evaluate(primitive, values, parameters)]
+
+
+def _check_owned(array: Array) -> None:
+    """Refuse an Array of a Module or Optimizer that was not passed to the function being traced."""
+    if array.owner is not None:
+        for recorder in _state.recorders:
+            if recorder.forbid_owned is not None:
+                recorder.forbid_owned(array)
 
 
 @contextmanager

@@ -246,7 +246,7 @@ class ModelCheckpoint(Callback):
             save_model(trainer.model, path)
 
     def state(self) -> dict[str, Any]:
-        return {"best": self._monitor.best}
+        return {"best": self._monitor.best} if self.save_best_only else {}
 
     def load_state(self, state: dict[str, Any]) -> None:
         self._monitor.best = state["best"]

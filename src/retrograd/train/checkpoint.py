@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,19 +128,19 @@ def load_run(path: str | os.PathLike[str], trainer: Trainer, loop: FitLoop) -> N
     optimizer_state = _read_optimizer(manifest, arrays, trainer, name)
     generator = _read_state(take(manifest, "generator", list, name), name)
     position = _read_position(manifest, arrays, trainer, loop, name)
-    history = _guard(
-        name, lambda: History({n: arrays[f"history/{n}"].tolist() for n in manifest["history"]})
-    )
     entries = take(manifest, "callbacks", list, name)
-    _check_callbacks(entries, loop, name)
-    states = [_guard(name, lambda e=e: _decode(e["state"], arrays)) for e in entries]
+    with _reading(name):
+        history = History({n: arrays[f"history/{n}"].tolist() for n in manifest["history"]})
+        _check_callbacks([str(entry["type"]) for entry in entries], loop)
+        states = [_decode(entry["state"], arrays) for entry in entries]
     # From here on nothing that was read can be wrong.
     trainer.model.load_state(weights)
     trainer.optimizer.state = optimizer_state
     write_generator(generator)
     loop.position, loop.history, loop.resumed = position, history, True
-    for (callback, _), state in zip(_states(loop), states, strict=True):
-        _guard(name, lambda c=callback, s=state: c.load_state(s))
+    with _reading(name):
+        for (callback, _), state in zip(_states(loop), states, strict=True):
+            callback.load_state(state)
 
 
 def _states(loop: FitLoop) -> list[tuple[Any, dict[str, Any]]]:
@@ -148,8 +149,7 @@ def _states(loop: FitLoop) -> list[tuple[Any, dict[str, Any]]]:
     return [(callback, state) for callback, state in pairs if state]
 
 
-def _check_callbacks(entries: list[Any], loop: FitLoop, name: str) -> None:
-    saved = [_guard(name, lambda e=e: str(e["type"])) for e in entries]
+def _check_callbacks(saved: list[str], loop: FitLoop) -> None:
     given = [type(callback).__name__ for callback, _ in _states(loop)]
     if saved != given:
         raise ArgumentError(
@@ -176,7 +176,8 @@ def _read_optimizer(
     template = probe.state
     paths = take(manifest, "optimizer_paths", list, name)
     leaves, structure = tree.flatten(template)
-    found = [_guard(name, lambda i=i: arrays[f"optimizer/{i}"]) for i in range(len(paths))]
+    with _reading(name):
+        found = [arrays[f"optimizer/{index}"] for index in range(len(paths))]
     expected = [
         (path, leaf.type.dtype, leaf.type.shape)
         for path, leaf in zip(tree.paths(template), leaves, strict=True)
@@ -207,7 +208,8 @@ def _read_position(
     running = Running(trainer.metrics)
     state = manifest.get("running")
     if state is not None:
-        _guard(name, lambda: running.load_state(_decode(state, arrays)))
+        with _reading(name):
+            running.load_state(_decode(state, arrays))
         unknown = set(running.sums) - set(trainer.metrics)
         if unknown or (running.sums and set(running.sums) != set(trainer.metrics)):
             raise ArgumentError(
@@ -240,10 +242,11 @@ def _read_state(words: Any, name: str) -> Array:
     return Array(np.array(words, uint32))
 
 
-def _guard(name: str, read: Callable[[], Any]) -> Any:
-    """Read something; what does not have the expected form is a damaged file."""
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """What does not have the expected form is a damaged file."""
     try:
-        return read()
+        yield
     except RetrogradError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

@@ -70,7 +70,8 @@ def _as_numpy(data: Any, name: str) -> NumpyArray:
 def _convert(array: NumpyArray, name: str, dtype: np.dtype[Any]) -> NumpyArray:
     kind = array.dtype.kind
     if kind == "f":
-        return np.ascontiguousarray(array, dtype) if array.ndim else array.astype(dtype)
+        with np.errstate(over="ignore"):  # what overflows is infinite, and is told as such
+            return np.ascontiguousarray(array, dtype) if array.ndim else array.astype(dtype)
     if kind in "iub":
         target = WIDENED.get(array.dtype.name)
         if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:

@@ -168,8 +168,8 @@ class FitLoop:
                     trainer.model, trainer.optimizer, batch, self.training
                 )
                 if not math.isfinite(loss):
-                    kept = restore()
-                    raise self._diverged(f"The loss became {loss}", position.batch + 1, kept)
+                    number = position.batch + 1
+                    raise self._diverged(f"The loss became {loss}", number, restore())
                 position.running.add(loss, batch, sums)
             else:
                 position.running.samples += batch.size
@@ -180,8 +180,7 @@ class FitLoop:
         values = position.running.values()
         bad = find_non_finite(trainer.model)
         if bad is not None:
-            kept = restore()
-            raise self._diverged(f"{bad!r} became NaN or infinite", self.batches, kept)
+            raise self._diverged(f"{bad!r} became NaN or infinite", self.batches, restore())
         if self.validation is not None:
             validated = self._validate(self.validation)
             if validated is None:

@@ -81,14 +81,22 @@ class Objective:
 
         Args:
             targets: all of them, a NumPy array (trees are the business of the user's own loss).
-            outputs: the type of the outputs for one batch.
+            outputs: the type of the outputs for a batch of one sample.
         """
-        if not isinstance(targets, np.ndarray) or not isinstance(outputs, ArrayType):
-            return
         if not any(self.function is known for known in losses.LOSSES.values()):
             return
-        if outputs.shape[:1] != targets.shape[:1] and len(outputs.shape) == 0:
-            raise ShapeError("The model returned a single number, not one output a sample.")
+        if not isinstance(targets, np.ndarray) or not isinstance(outputs, ArrayType):
+            which = "y holds" if isinstance(outputs, ArrayType) else "The model returns"
+            raise ArgumentTypeError(
+                f"{which} several arrays; the loss {self.name} takes one.",
+                fix="pass loss=a function (outputs, targets) that picks what it needs",
+            )
+        if outputs.shape[:1] != (1,):
+            raise ShapeError(
+                f"For one sample the model returned an array of shape {outputs.shape}; its first "
+                "axis must be the samples.",
+                fix="keep the first axis of x in the outputs of the model",
+            )
         zero = np.zeros((), outputs.dtype)
         shape = (len(targets), *outputs.shape[1:])
         # Outputs of the right shape that take no memory: only shapes and labels are looked at.

@@ -9,8 +9,7 @@ import numpy as np
 
 from .. import tree
 from ..compile import compile
-from ..errors import ArgumentTypeError
-from ..ir import ArrayType, Graph
+from ..ir import Graph
 from ..metrics import Metric
 from ..transforms import value_and_grad
 from .objective import Objective
@@ -94,12 +93,3 @@ def parameter_dtype(model: Any) -> np.dtype[Any]:
         if leaf.type.floating:
             return np.dtype(leaf.type.dtype)
     return np.dtype(np.float32)
-
-
-def check_output_type(outputs: Any) -> None:
-    """An error if a named loss is asked of a model that returns several arrays."""
-    if not isinstance(outputs, ArrayType):
-        raise ArgumentTypeError(
-            "The model returns several arrays; the losses by name take one.",
-            fix="pass loss=a function (outputs, targets) that picks what it needs",
-        )

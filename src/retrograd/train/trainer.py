@@ -28,7 +28,7 @@ from .checks import (
 )
 from .history import VALIDATION, History
 from .loop import EVALUATION_BATCH, FitLoop, Plan, cut, set_modes
-from .objective import find_metrics, find_objective, mass_of_samples
+from .objective import find_metrics, find_objective
 from .progress import ProgressBar
 from .samples import Running, Samples
 from .step import Programs, parameter_dtype
