@@ -40,7 +40,7 @@ def test_embedding() -> None:
     for wrong in (5, -1):
         with pytest.raises(rg.errors.IndexRangeError, match=str(wrong)):
             layer(np.array([0, wrong]))
-    with pytest.raises(rg.errors.DTypeError, match="integer"):
+    with pytest.raises(rg.errors.DTypeError, match="Embedding: expected integer"):
         layer([0.0, 1.0])
     with pytest.raises(rg.errors.DTypeError):
         layer([True])
