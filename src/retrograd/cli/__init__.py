@@ -1,0 +1,1 @@
+"""The command line: one file a command. `retrograd.cli.main` holds the entry point."""

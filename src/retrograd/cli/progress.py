@@ -1,0 +1,84 @@
+"""A live bar on stderr while a network is trained; nothing where stderr is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from ..train.callbacks import Callback
+from ..train.events import BatchEnd, EpochEnd, FitBegin, FitEnd
+
+REFRESH_SECONDS = 0.1
+
+
+class LiveBar(Callback):
+    """Epochs, loss, metrics, speed and time left, on one line that disappears at the end.
+
+    Args:
+        label: what is being done, in a word or two.
+    """
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self._progress: Any = None
+        self._task: Any = None
+        self._samples = 0
+        self._values = ""
+        self._start = self._last = 0.0
+
+    def on_fit_begin(self, trainer: Any, event: FitBegin) -> None:
+        if sys.stderr is None or not sys.stderr.isatty():
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._samples = event.samples
+        self._progress = Progress(
+            TextColumn(self.label),
+            BarColumn(bar_width=20),
+            TextColumn("epoch {task.fields[epoch]}/{task.total}"),
+            TextColumn("{task.fields[values]}"),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            auto_refresh=False,
+            transient=True,
+        )
+        self._task = self._progress.add_task(
+            "fit", total=event.epochs, epoch=event.first_epoch, values="", speed=""
+        )
+        self._progress.start()
+        self._start = time.monotonic()
+
+    def on_batch_end(self, trainer: Any, event: BatchEnd) -> None:
+        done = event.epoch - 1 + event.batch / event.batches
+        self._show(event.epoch, done, event.samples + (event.epoch - 1) * self._samples)
+
+    def on_epoch_end(self, trainer: Any, event: EpochEnd) -> None:
+        shown = (f"{name.replace('_', ' ')} {value:.3f}" for name, value in event.values.items())
+        self._values = "  ".join(shown)
+
+    def on_fit_end(self, trainer: Any, event: FitEnd) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar off the terminal, also after an error."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _show(self, epoch: int, done: float, samples: int) -> None:
+        now = time.monotonic()
+        if self._progress is None or now - self._last < REFRESH_SECONDS:
+            return
+        self._last = now
+        speed = samples / max(now - self._start, 1e-9)
+        self._progress.update(
+            self._task,
+            completed=done,
+            epoch=epoch,
+            values=self._values,
+            speed=f"{speed:,.0f} rows/s",
+        )
+        self._progress.refresh()

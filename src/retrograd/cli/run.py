@@ -1,0 +1,126 @@
+"""What every command shares: errors told without a traceback, exit codes, text or one JSON object."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..errors import RetrogradError
+
+FAILED = 1
+INTERRUPTED = 130
+
+
+def run_safely(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, its errors told on stderr with what to do about them.
+
+    `RETROGRAD_FULL_TRACEBACK=1` lets errors through, for work on retrograd itself.
+    """
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **keywords: Any) -> None:
+        import typer
+
+        try:
+            command(*arguments, **keywords)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            _write_error("Interrupted; nothing was left half written.")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # The reader (`| head`) has left. Python would complain once more when it flushes.
+            sys.stdout = open(os.devnull, "w")
+            raise typer.Exit(FAILED) from None
+        except RetrogradError as error:
+            if wants_traceback():
+                raise
+            _write_error(f"error: {error.message}")
+            if error.fix:
+                _write_error(f"  fix: {error.fix}")
+            raise typer.Exit(FAILED) from None
+        except MemoryError:
+            if wants_traceback():
+                raise
+            _write_error("error: There is not enough memory for this table.")
+            _write_error("  fix: Use fewer rows or columns (--drop).")
+            raise typer.Exit(FAILED) from None
+
+    return run
+
+
+def wants_traceback() -> bool:
+    """Whether errors are to be shown with all their frames."""
+    return os.environ.get("RETROGRAD_FULL_TRACEBACK") == "1"
+
+
+def _write_error(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+class Output:
+    """Where a command writes: text on stdout, or all text on stderr and one JSON object on stdout.
+
+    Args:
+        json: whether a program reads stdout.
+        aside: write the text to stderr all the same, because stdout is taken.
+    """
+
+    def __init__(self, json: bool, aside: bool = False) -> None:
+        self.json = json
+        self._stream = sys.stderr if json or aside else sys.stdout
+
+    def say(self, text: str = "") -> None:
+        """A line of text."""
+        print(text, file=self._stream, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Something that the user should look at."""
+        self.say(f"note: {text}")
+
+    def show_table(self, rows: Sequence[Sequence[str]], indent: str = "  ") -> None:
+        """Columns of text, the last one free in width."""
+        if not rows:
+            return
+        widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]) - 1)]
+        for row in rows:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths)]
+            self.say((indent + "  ".join([*cells, row[-1]])).rstrip())
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """The result, if a program asked for it."""
+        if self.json:
+            print(json.dumps(as_json(result), allow_nan=False), flush=True)
+
+
+def as_json(value: Any) -> Any:
+    """The value with None in the place of numbers that JSON does not have (NaN, infinity)."""
+    if isinstance(value, dict):
+        return {key: as_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def count(number: int, noun: str) -> str:
+    """`1 row`, `2 rows`, `1,797 rows`.
+
+    Example:
+        >>> count(1, "row"), count(1797, "row"), count(2, "class")
+        ('1 row', '1,797 rows', '2 classes')
+    """
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def shorten_list(items: Sequence[str], shown: int = 5) -> str:
+    """The first items, and how many more there are."""
+    more = f" and {len(items) - shown} more" if len(items) > shown else ""
+    return ", ".join(items[:shown]) + more

@@ -1,0 +1,180 @@
+"""A trained model of a table: the network and all that belongs around it, in one directory."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import nn
+from ..data.columns import ColumnPlan
+from ..data.encode import EncodingReport, Preprocessor
+from ..data.table import Table
+from ..errors import FileFormatError, SaveError
+from ..train.files import explain_write_error
+from ..train.saving import ModelInfo, load_model, load_model_info, save_model
+from .networks import check_outputs, find_probabilities
+
+Floats = np.ndarray[Any, Any]
+
+SECTION = "table"
+VERSION = 1
+BATCH = 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """What a model says about the rows of a table.
+
+    Args:
+        values: class labels, or numbers in the unit of the target; one for each row.
+        indices: class indices, int64 (rows,); None for a regression.
+        probabilities: (rows, classes); None for a regression.
+        report: unseen categories, missing values and ignored columns.
+    """
+
+    values: list[Any]
+    indices: Floats | None
+    probabilities: Floats | None
+    report: EncodingReport
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TableModel:
+    """A network for a table.
+
+    Args:
+        network: features to logits, or to the standardised target.
+        preprocessor: fitted on the rows that the network learned.
+        plan: what was decided for each column, and why.
+        report: how it was trained and tested, as plain values.
+    """
+
+    network: nn.Sequential
+    preprocessor: Preprocessor
+    plan: ColumnPlan
+    report: dict[str, Any]
+
+    def outputs(self, x: Floats) -> Floats:
+        """What the network gives for encoded rows, (rows, outputs)."""
+        self.network.eval()
+        pieces = [
+            np.asarray(self.network(x[start : start + BATCH])) for start in range(0, len(x), BATCH)
+        ]
+        return check_outputs(np.concatenate(pieces))
+
+    def predict(self, table: Table) -> Predictions:
+        """Predict every row of a table, in its order.
+
+        Raises:
+            DataError: a column is missing, or holds what it cannot.
+        """
+        encoded = self.preprocessor.encode(table)
+        outputs = self.outputs(encoded.x)
+        if self.preprocessor.task == "regression":
+            numbers = self.preprocessor.inverse_transform(outputs)
+            return Predictions(numbers.tolist(), None, None, encoded.report)
+        probabilities = find_probabilities(outputs)
+        indices = probabilities.argmax(axis=1)
+        labels = self.preprocessor.labels(indices)
+        return Predictions(list(labels), indices, probabilities, encoded.report)
+
+    def save(self, path: str) -> None:
+        """Write the model directory, whole or not at all."""
+        section = {
+            "version": VERSION,
+            "preprocessor": self.preprocessor.to_json(),
+            "plan": self.plan.to_json(),
+            "report": self.report,
+        }
+        save_model(self.network, path, extra={SECTION: section})
+
+
+def load_table_model(path: str) -> TableModel:
+    """Read a directory that `retrograd train` wrote.
+
+    Raises:
+        FileFormatError: not such a directory, damaged, or of a later version.
+    """
+    section = read_section(load_model_info(path))
+    try:
+        preprocessor = Preprocessor.from_json(section["preprocessor"])
+        plan, report = ColumnPlan.from_json(section["plan"]), dict(section["report"])
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, FileFormatError):
+            raise
+        raise FileFormatError(
+            f"The section {SECTION!r} of {path!r} is damaged ({type(error).__name__}: {error}).",
+            fix="Train the model again.",
+        ) from None
+    network = load_model(path)
+    features = len(preprocessor.feature_names)
+    try:
+        shape = np.asarray(network(np.zeros((1, features), np.float32))).shape
+    except (TypeError, ValueError):
+        shape = ()
+    if shape != (1, preprocessor.outputs):
+        raise FileFormatError(
+            f"The network in {path!r} does not take {features} features to "
+            f"{preprocessor.outputs} outputs, as its preprocessing says.",
+            fix="Train the model again: its files do not belong together.",
+        )
+    return TableModel(network, preprocessor, plan, report)
+
+
+def read_section(info: ModelInfo) -> dict[str, Any]:
+    """What `retrograd train` wrote into a model directory beside the network."""
+    section = info.extra.get(SECTION)
+    if not isinstance(section, dict):
+        raise FileFormatError(
+            f"{str(info.path)!r} holds a {info.model_class}, but no model of a table.",
+            fix="Give a directory that `retrograd train` wrote; load others in Python with "
+            f"retrograd.load_model({str(info.path)!r}).",
+        )
+    if section.get("version") != VERSION:
+        raise FileFormatError(
+            f"The table model in {str(info.path)!r} has the version {section.get('version')!r}; "
+            f"this retrograd reads {VERSION}.",
+            fix="Install the version of retrograd that wrote it, or train it again.",
+        )
+    return section
+
+
+def check_destination(path: str, force: bool) -> None:
+    """Refuse now what could not be written when the training is done.
+
+    Args:
+        path: the model directory to be.
+        force: whether a model directory there may be replaced.
+
+    Raises:
+        SaveError: something else is there, or a model and no `force`; or it cannot be written.
+    """
+    target = Path(path)
+    if target.is_dir():
+        is_model = (target / "model.json").is_file()
+        if not is_model and any(target.iterdir()):
+            raise SaveError(
+                f"{path!r} holds files, but no model of retrograd; it is left as it is.",
+                fix="Choose a new directory with --out.",
+            )
+        if is_model and not force:
+            raise SaveError(
+                f"{path!r} already holds a model.",
+                fix="Choose another directory with --out, or replace it with --force.",
+            )
+    elif target.exists() or target.is_symlink():
+        raise SaveError(
+            f"{path!r} exists and is not a directory.", fix="Choose a new directory with --out."
+        )
+    folder = target.resolve().parent
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".retrograd.", dir=folder))
+    except OSError as error:
+        raise explain_write_error(target, error) from None
