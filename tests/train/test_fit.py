@@ -301,3 +301,18 @@ def test_frozen_layers_keep_their_bits() -> None:
     before = model.layers[0].weight.numpy().tobytes()
     make_trainer(model=model).fit(x, y, 2, verbose=False)
     assert model.layers[0].weight.numpy().tobytes() == before
+
+
+def test_with_batch_norm_a_single_last_sample_joins_the_batch_before() -> None:
+    x, y = make_data(33)
+    sizes: list[int] = []
+
+    class Sizes(rg.Callback):
+        def on_batch_end(self, trainer: rg.Trainer, event: Any) -> None:
+            sizes.append(event.samples)
+
+    make_trainer().fit(x, y, 1, batch_size=16, callbacks=[Sizes()], verbose=False)
+    assert sizes == [16, 33]
+    sizes.clear()
+    make_trainer(model=make_small()).fit(x, y, 1, 16, callbacks=[Sizes()], verbose=False)
+    assert sizes == [16, 32, 33]

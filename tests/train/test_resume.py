@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -261,6 +262,37 @@ def test_a_directory_with_other_files_is_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(SaveError, match="other files"):
         make_trainer().save(tmp_path / "run")
     assert (tmp_path / "run" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("name", ["training.json", "training.safetensors", "weights.safetensors"])
+def test_a_full_disk_leaves_the_earlier_run(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(saved, path)
+    before = {file.name: file.read_bytes() for file in path.iterdir()}
+    write = Path.write_bytes
+
+    def fail(self: Path, data: bytes) -> int:
+        if self.name == name:
+            write(self, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(SaveError, match="No space left.*untouched") as caught:
+        make_trainer().save(path)
+    assert "free some space" in (caught.value.fix or "")
+    assert {file.name: file.read_bytes() for file in path.iterdir()} == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+
+
+def test_an_unwritable_path_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SaveError, match="could not be written"):
+        make_trainer().save(tmp_path / "file" / "run")
+    with pytest.raises(SaveError, match="not a directory"):
+        make_trainer().save(tmp_path / "file")
 
 
 def test_saving_before_fit_and_resuming_starts_at_the_beginning(tmp_path: Path) -> None:

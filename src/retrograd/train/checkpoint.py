@@ -27,6 +27,7 @@ from .loop import FitLoop, Position, read_generator, write_generator
 from .model_json import damaged_json, decode_json, encode_json, take
 from .read_files import read_directory_files
 from .samples import NumpyArray, Running
+from .saving import library_version
 from .weights import collect_arrays, decode_weights, encode_arrays, find_ties, fit_weights
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def save_run(path: str | os.PathLike[str], trainer: Trainer) -> None:
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "retrograd_version": _library_version(),
+        "retrograd_version": library_version(),
         "model": type(trainer.model).__name__,
         "optimizer": type(trainer.optimizer).__name__,
         "optimizer_has_state": trainer.optimizer.state is not None,
@@ -279,9 +280,3 @@ def _decode(value: Any, arrays: dict[str, NumpyArray]) -> Any:
     if isinstance(value, list):
         return [_decode(item, arrays) for item in value]
     return value
-
-
-def _library_version() -> str:
-    from .. import __version__
-
-    return __version__

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import DivergedError
-from ..nn import Module
+from ..nn import BatchNorm, Module
 from ..ops import random
 from ..trace import Array
 from .callbacks import Callback
 from .events import BatchEnd, EpochBegin, EpochEnd, Event, FitBegin, FitEnd
 from .history import VALIDATION, History
+from .interrupts import Interrupts
 from .samples import NumpyArray, Rows, Running, Samples
 
 if TYPE_CHECKING:
@@ -80,12 +78,11 @@ class FitLoop:
         self.callbacks = list(callbacks)
         self.history = History()
         self.position = Position(0, 0, None, Running(trainer.metrics))
-        self.batches = math.ceil(training.count / plan.batch_size)
+        self.batches = count_batches(training.count, plan.batch_size, trainer.model)
         self.resumed = False
         self.stop_reason: str | None = None
         self.dispatching = False
-        self._interrupted = False
-        self._aborted = False
+        self._interrupts = Interrupts()
         self._pending_saves: list[str] = []
         self._live: dict[str, Array] | None = None
         self._restored: dict[str, Array] | None = None
@@ -116,7 +113,7 @@ class FitLoop:
         started = time.monotonic()
         diverged: DivergedError | None = None
         try:
-            with self._catch_interrupts():
+            with self._interrupts.catching():
                 self._dispatch("on_fit_begin", self._describe())
                 model.train()
                 try:
@@ -134,7 +131,7 @@ class FitLoop:
         return self.history
 
     def _finish(self, seconds: float) -> None:
-        stopped_by = "interrupt" if self._interrupted else self.stop_reason
+        stopped_by = "interrupt" if self._interrupts.requested else self.stop_reason
         self.history.stopped_by = stopped_by
         self._live = self.trainer.model.named_state()
         self._dispatch("on_fit_end", FitEnd(self.position.epoch, stopped_by, seconds), save=False)
@@ -201,7 +198,9 @@ class FitLoop:
         return np.asarray(random.permutation(count))
 
     def _rows(self, order: NumpyArray | None, batch: int) -> Rows:
-        rows = slice(batch * self.plan.batch_size, (batch + 1) * self.plan.batch_size)
+        start = batch * self.plan.batch_size
+        last = batch + 1 == self.batches
+        rows = slice(start, self.training.count if last else start + self.plan.batch_size)
         return rows if order is None else order[rows]
 
     def _validate(self, samples: Samples) -> dict[str, float] | None:
@@ -214,7 +213,7 @@ class FitLoop:
         try:
             running = Running(self.trainer.metrics)
             for batch in cut(samples, EVALUATION_BATCH):
-                if self._interrupted:
+                if self._interrupts.requested:
                     return None
                 loss, sums = self.trainer.programs.evaluate(self.trainer.model, batch)
                 running.add(loss, batch, sums)
@@ -264,7 +263,7 @@ class FitLoop:
     # -- events and interruption --------------------------------------------------------------
 
     def _should_stop(self) -> bool:
-        return self._interrupted or self.stop_reason is not None
+        return self._interrupts.requested or self.stop_reason is not None
 
     def _dispatch(self, method: str, event: Event, save: bool = True) -> None:
         self.dispatching = True
@@ -274,9 +273,9 @@ class FitLoop:
                     getattr(callback, method)(self.trainer, event)
                 except KeyboardInterrupt:
                     # The others still see this event: then all of them stand at one place.
-                    if self._aborted:
+                    if self._interrupts.insisted:
                         raise
-                    self._interrupted = True
+                    self._interrupts.requested = True
         finally:
             self.dispatching = False
         if save:
@@ -288,26 +287,6 @@ class FitLoop:
         pending, self._pending_saves = self._pending_saves, []
         for path in dict.fromkeys(pending):
             save_run(path, self.trainer)
-
-    @contextmanager
-    def _catch_interrupts(self) -> Iterator[None]:
-        """The first Ctrl-C ends training after the step, the second one raises at once."""
-        main = threading.current_thread() is threading.main_thread()
-        if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-            yield
-            return
-
-        def handle(number: int, frame: Any) -> None:
-            if self._interrupted:
-                self._aborted = True
-                raise KeyboardInterrupt
-            self._interrupted = True
-
-        signal.signal(signal.SIGINT, handle)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _describe(self) -> FitBegin:
         names = ("loss", *self.trainer.metrics)
@@ -335,6 +314,18 @@ class FitLoop:
             loss=loss,
             measure=position.running.values,
         )
+
+
+def count_batches(count: int, batch_size: int, model: Module) -> int:
+    """How many batches an epoch has.
+
+    With BatchNorm a last batch of a single sample joins the one before: it has no variance.
+    """
+    batches = math.ceil(count / batch_size)
+    alone = batch_size > 1 and batches > 1 and count % batch_size == 1
+    if alone and any(isinstance(module, BatchNorm) for _, module in model.modules()):
+        batches -= 1
+    return batches
 
 
 def cut(samples: Samples, batch_size: int) -> Iterator[Any]:

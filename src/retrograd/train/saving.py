@@ -174,7 +174,7 @@ def save_model(
         {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
-            "retrograd_version": _library_version(),
+            "retrograd_version": library_version(),
             "architecture": describe_architecture(model),
             "arrays": {
                 path: {"dtype": array.type.dtype.name, "shape": list(array.type.shape)}
@@ -191,7 +191,7 @@ def save_model(
         (fresh / MODEL_FILE).write_bytes(manifest)
 
 
-def _library_version() -> str:
+def library_version() -> str:
     from .. import __version__
 
     return __version__
@@ -302,7 +302,7 @@ def _decode_manifest(data: bytes, name: str) -> dict[str, Any]:
     if version > FORMAT_VERSION:
         written_by = manifest.get("retrograd_version")
         raise FileFormatError(
-            f"{name!r} has format version {version}; this retrograd ({_library_version()}) reads "
+            f"{name!r} has format version {version}; this retrograd ({library_version()}) reads "
             f"versions up to {FORMAT_VERSION}. It was written by retrograd {written_by!r:.40}.",
             fix="upgrade: pip install --upgrade retrograd",
         )

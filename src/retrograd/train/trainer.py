@@ -116,7 +116,8 @@ class Trainer:
             y: the targets, one for each sample.
             epochs: how often the model sees all samples.
             batch_size: samples in a step; 1 is single-sample, `len(x)` full-batch training. The
-                last batch of an epoch may be smaller; epoch means are over samples.
+                last batch of an epoch may be smaller (with BatchNorm a last batch of one sample
+                joins the one before); epoch means are over samples.
             validation_data: `(x, y)` or `(x, y, sample_weight)`.
             validation_split: the share of samples to validate on instead: always the same ones,
                 with an equal share of each class if y holds integer labels.
