@@ -3,7 +3,7 @@
 Public names, nothing else. The way through the house is docs/layout.md.
 """
 
-from . import losses, metrics, nn, optim, tree
+from . import losses, metrics, nn, optim, testing, tree
 from .compile import compile
 from .data import datasets
 from .errors import RetrogradError
@@ -114,7 +114,15 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Array",
+    "Callback",
+    "EarlyStopping",
+    "History",
+    "ModelCheckpoint",
     "RetrogradError",
+    "RunCheckpoint",
+    "StopAtLoss",
+    "StopAtMetric",
+    "Trainer",
     "abs",
     "add",
     "all",
@@ -224,6 +232,7 @@ __all__ = [
     "take_along_axis",
     "tanh",
     "tensordot",
+    "testing",
     "tile",
     "top_k",
     "transpose",

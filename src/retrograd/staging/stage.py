@@ -164,7 +164,12 @@ def _trace_with(
                 source.write(ambient_before[index])
         elif trace_ambient:
             source.write(ambient_before[index])
-    graph, captured = _drop_unused(prune(recorder.finish(outputs)), recorder)
+    first = len(input_leaves)
+    optional = range(first, first + len(ambient_inputs))
+    graph, captured, gone = _drop_unused(prune(recorder.finish(outputs)), recorder, optional)
+    ambient_inputs = [
+        index for order, index in enumerate(ambient_inputs) if first + order not in gone
+    ]
     if get_config().verify:
         verify(graph, f"tracing {recorder.name}")
     return Staged(
@@ -183,16 +188,32 @@ def _trace_with(
     )
 
 
-def _drop_unused(graph: Graph, recorder: Recorder) -> tuple[Graph, list[Array]]:
-    """The graph without captured inputs that nothing uses, and the values of the others."""
+def _drop_unused(
+    graph: Graph, recorder: Recorder, optional: Sequence[int]
+) -> tuple[Graph, list[Array], list[int]]:
+    """The graph without inputs that nobody passes and nothing uses.
+
+    Args:
+        graph: the program; its last inputs are the captured values.
+        recorder: what recorded it.
+        optional: positions of further inputs that may go (the random generator's state).
+
+    Returns:
+        The graph, the captured values that are left, and the positions that went.
+    """
     used = {id(atom) for node in graph.nodes for atom in node.inputs}
     used.update(id(atom) for atom in graph.outputs)
     own = len(recorder.inputs)
-    pairs = zip(graph.inputs[own:], recorder.captured_arrays(), strict=True)
-    kept = [(variable, array) for variable, array in pairs if id(variable) in used]
-    inputs = (*graph.inputs[:own], *(variable for variable, _ in kept))
-    pruned = Graph(inputs, graph.nodes, graph.outputs, graph.name)
-    return pruned, [array for _, array in kept]
+    gone = [position for position in optional if id(graph.inputs[position]) not in used]
+    captured = recorder.captured_arrays()
+    kept = [
+        variable
+        for position, variable in enumerate(graph.inputs)
+        if position not in gone and (position < own or id(variable) in used)
+    ]
+    pairs = zip(graph.inputs[own:], captured, strict=True)
+    arrays = [array for variable, array in pairs if id(variable) in used]
+    return Graph(tuple(kept), graph.nodes, graph.outputs, graph.name), arrays, gone
 
 
 def _is_traced_by(array: Array, recorder: Recorder) -> bool:
