@@ -366,3 +366,19 @@ def test_nodes_carry_the_path_of_their_layer() -> None:
     text = program.text(model, np.ones((1, 2), "float32"))
     assert "layers.0" in text
     assert "layers.1.layers.0" in text
+
+
+def test_astype_converts_parameters_and_buffers_and_keeps_ties() -> None:
+    layer = nn.Linear(2, 2)
+    model = nn.Sequential(layer, nn.BatchNorm(2), layer)
+    assert model.astype("float64") is model
+    assert {array.dtype.name for array in model.named_state().values()} == {"float64"}
+    assert model.layers[0].weight is model.layers[2].weight
+    with pytest.raises(rg.errors.DTypeError, match="int32 is not a floating dtype"):
+        model.astype("int32")
+
+
+def test_repr_names_plain_functions_without_their_address() -> None:
+    text = repr(nn.Sequential(nn.Linear(2, 3), nn.relu))
+    assert "layers.1: relu" in text
+    assert "0x" not in text

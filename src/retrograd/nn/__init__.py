@@ -42,12 +42,13 @@ from .activations import (
     softsign,
     tanh,
 )
+from .buffer import Buffer
 from .build import build_layer, describe_layer
 from .convolution import Conv1d, Conv2d, Conv3d, ConvTranspose2d
 from .dropout import Dropout
 from .embedding import Embedding
 from .linear import Linear
-from .module import Buffer, Module
+from .module import Module
 from .normalisation import BatchNorm, LayerNorm
 from .pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from .sequential import Sequential

@@ -17,44 +17,17 @@ from ..errors import (
     ShapeError,
     suggest,
 )
-from ..ops.promotion import as_array
+from ..ir import as_dtype, is_floating
+from ..ops.promotion import as_array, convert
 from ..trace import Array, Tracer, module_path, recording_depth
 from ..tree import Stateful, flatten, join_path, open_container, paths
+from .buffer import Buffer
 from .collect import collect_value, replace_in
 
 Self = TypeVar("Self", bound="Module")
 
 INTERNAL = ("_path", "_level")
 FLAGS = ("_training", "_frozen", "_buffers")
-
-
-class Buffer:
-    """Marks an Array of a Module as state that is not trained (running statistics).
-
-    Assign it once, `self.mean = nn.Buffer(rg.zeros(3))`; afterwards `self.mean` is the Array, and
-    assigning another Array keeps it a buffer.
-
-    Args:
-        value: an Array, or what `rg.array` takes.
-
-    Example:
-        >>> import retrograd as rg
-        >>> from retrograd import nn
-        >>> class Counter(nn.Module):
-        ...     def __init__(self):
-        ...         self.count = nn.Buffer(rg.zeros(()))
-        ...
-        ...     def __call__(self, x):
-        ...         self.count = self.count + 1
-        ...         return x
-        >>> counter = Counter()
-        >>> _ = counter(1.0)
-        >>> float(counter.count), counter.parameters()
-        (1.0, {})
-    """
-
-    def __init__(self, value: Any) -> None:
-        self.value = as_array(value)
 
 
 def _call_with_path(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -183,7 +156,7 @@ class Module(Stateful):
                     return
                 seen.add(id(value))
                 yield path, value
-                for name, child in value._public_items():
+                for name, child in value.public_items():
                     yield from visit(child, join_path(path, name))
             elif not isinstance(value, (Array, Stateful)):
                 container = open_container(value)
@@ -193,7 +166,8 @@ class Module(Stateful):
 
         return visit(self, "")
 
-    def _public_items(self) -> list[tuple[str, Any]]:
+    def public_items(self) -> list[tuple[str, Any]]:
+        """The attributes that were set on this Module, without its own flags."""
         return [
             (name, value)
             for name, value in self.__dict__.items()
@@ -223,7 +197,7 @@ class Module(Stateful):
     def collect_state(self, trainable: bool) -> dict[str, Any]:
         """The nested dict of Arrays: the trainable ones, or all."""
         found = {}
-        for name, value in self._public_items():
+        for name, value in self.public_items():
             kept = not trainable or (not self._frozen and name not in self._buffers)
             part = collect_value(value, trainable, kept)
             if part is not None:
@@ -292,10 +266,39 @@ class Module(Stateful):
     def replace_arrays(self, replacements: dict[int, Array]) -> None:
         """Replace Arrays by others, by their ids, at every path where they stand."""
         for _, module in list(self.modules()):
-            for name, value in module._public_items():
+            for name, value in module.public_items():
                 new = replace_in(value, replacements)
                 if new is not value:
                     setattr(module, name, new)
+
+    def astype(self: Self, dtype: Any) -> Self:
+        """Convert all floating Arrays here and inside, buffers too; returns the Module.
+
+        Args:
+            dtype: "float32" or "float64".
+
+        Raises:
+            DTypeError: the dtype is not a floating one.
+
+        Example:
+            >>> from retrograd import nn
+            >>> nn.Linear(2, 3).astype("float64").weight.dtype
+            dtype('float64')
+        """
+        wanted = as_dtype(dtype)
+        if not is_floating(wanted):
+            raise DTypeError(
+                f"Parameters are floating numbers; {wanted.name} is not a floating dtype.",
+                fix='use "float32" or "float64"',
+            )
+        self.replace_arrays(
+            {
+                id(array): convert(array, wanted)
+                for array in self.named_state().values()
+                if array.type.floating and array.type.dtype != wanted
+            }
+        )
+        return self
 
     # -- modes --------------------------------------------------------------------------------
 
@@ -372,17 +375,6 @@ class Module(Stateful):
         return summarise(self, example)
 
     def __repr__(self) -> str:
-        lines = []
-        for name, value in self._public_items():
-            if isinstance(value, Module):
-                lines.append(f"{name}: {value!r}")
-            elif isinstance(value, Array):
-                lines.append(f"{name}: {value.type}")
-            elif isinstance(value, (list, tuple)) and any(isinstance(v, Module) for v in value):
-                lines.extend(f"{name}.{index}: {item!r}" for index, item in enumerate(value))
-            elif isinstance(value, (bool, int, float, str, tuple)) and not name.startswith("_"):
-                lines.append(f"{name}={value!r}")
-        if not any("\n" in line or ": " in line for line in lines):
-            return f"{type(self).__name__}({', '.join(lines)})"
-        body = "\n".join(lines).replace("\n", "\n  ")
-        return f"{type(self).__name__}(\n  {body}\n)"
+        from .summary import represent
+
+        return represent(self)

@@ -30,6 +30,31 @@ def summarise(model: Module, example: tuple[Any, ...] = ()) -> str:
     return "\n".join(lines)
 
 
+def represent(model: Module) -> str:
+    """The Module as nested lines: its Modules, its Arrays by type, its configuration."""
+    from .module import Module
+
+    lines = []
+    for name, value in model.public_items():
+        if isinstance(value, (list, tuple)) and any(isinstance(item, Module) for item in value):
+            lines.extend(f"{name}.{n}: {_represent_item(v)}" for n, v in enumerate(value))
+        elif isinstance(value, Module):
+            lines.append(f"{name}: {value!r}")
+        elif isinstance(value, Array):
+            lines.append(f"{name}: {value.type}")
+        elif isinstance(value, (bool, int, float, str, tuple)) and not name.startswith("_"):
+            lines.append(f"{name}={value!r}")
+    if not any("\n" in line or ": " in line for line in lines):
+        return f"{type(model).__name__}({', '.join(lines)})"
+    body = "\n".join(lines).replace("\n", "\n  ")
+    return f"{type(model).__name__}(\n  {body}\n)"
+
+
+def _represent_item(value: Any) -> str:
+    """A plain function by its name, without its address."""
+    return getattr(value, "__name__", None) or repr(value)
+
+
 def _line(row: list[str], widths: list[int]) -> str:
     cells = [
         cell.rjust(width) if index == 2 else cell.ljust(width)
