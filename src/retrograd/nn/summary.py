@@ -34,7 +34,7 @@ def represent(model: Module) -> str:
     """The Module as nested lines: its Modules, its Arrays by type, its configuration."""
     from .module import Module
 
-    lines = []
+    lines: list[str] = []
     for name, value in model.public_items():
         if isinstance(value, (list, tuple)) and any(isinstance(item, Module) for item in value):
             lines.extend(f"{name}.{n}: {_represent_item(v)}" for n, v in enumerate(value))

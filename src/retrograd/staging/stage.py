@@ -164,11 +164,11 @@ def _trace_with(
                 source.write(ambient_before[index])
         elif trace_ambient:
             source.write(ambient_before[index])
-    first = len(input_leaves)
-    optional = range(first, first + len(ambient_inputs))
+    own = len(input_leaves)
+    optional = range(own, own + len(ambient_inputs))
     graph, captured, gone = _drop_unused(prune(recorder.finish(outputs)), recorder, optional)
     ambient_inputs = [
-        index for order, index in enumerate(ambient_inputs) if first + order not in gone
+        index for order, index in enumerate(ambient_inputs) if own + order not in gone
     ]
     if get_config().verify:
         verify(graph, f"tracing {recorder.name}")
