@@ -138,7 +138,13 @@ class Trainer:
             FileFormatError: `resume` is not a saved training, or is damaged.
 
         Example:
-            See the example of the class.
+            >>> import numpy as np, retrograd as rg
+            >>> from retrograd import nn, optim
+            >>> x, y = np.eye(3), np.array([0, 1, 2])
+            >>> trainer = rg.Trainer(nn.Linear(3, 3), "cross_entropy", optim.Adam(), ["accuracy"])
+            >>> history = trainer.fit(x, y, epochs=2, batch_size=2, verbose=False)
+            >>> len(history["loss"]), len(history["accuracy"])
+            (2, 2)
         """
         if self._running:
             raise StateError("fit was called inside a callback of fit.")
@@ -189,6 +195,14 @@ class Trainer:
 
         Raises:
             DataError, ShapeError, DTypeError, IndexRangeError: the data do not fit.
+
+        Example:
+            >>> import numpy as np, retrograd as rg
+            >>> from retrograd import nn, optim
+            >>> x, y = np.eye(3), np.array([0, 1, 2])
+            >>> trainer = rg.Trainer(nn.Linear(3, 3), "cross_entropy", optim.Adam(), ["accuracy"])
+            >>> sorted(trainer.evaluate(x, y))
+            ['accuracy', 'loss']
         """
         samples = self._prepare(x, y, sample_weight, None)
         running = Running(self.metrics)
@@ -210,6 +224,12 @@ class Trainer:
 
         Raises:
             DataError: x is empty, or has NaN or infinite values.
+
+        Example:
+            >>> import numpy as np, retrograd as rg
+            >>> from retrograd import nn, optim
+            >>> rg.Trainer(nn.Linear(3, 2), "mse", optim.Adam()).predict(np.ones((5, 3))).shape
+            (5, 2)
         """
         data = as_data(x, "x", parameter_dtype(self.model))
         samples = Samples(data, None, count_samples(data))
@@ -245,6 +265,15 @@ class Trainer:
 
         Raises:
             SaveError: it cannot be written. The earlier one is untouched.
+
+        Example:
+            >>> import os, tempfile, retrograd as rg
+            >>> from retrograd import nn, optim
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     run = os.path.join(folder, "run")
+            ...     rg.Trainer(nn.Linear(3, 2), "mse", optim.Adam()).save(run)
+            ...     sorted(os.listdir(run))
+            ['training.json', 'training.safetensors', 'weights.safetensors']
         """
         if self._loop is not None and self._loop.dispatching:
             self._loop.save_later(os.fspath(path))
