@@ -107,10 +107,11 @@ from .train.saving import (
     save_weights,
 )
 from .transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp
+from .version import VERSION
 
 _operators.install()
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "Array",

@@ -6,13 +6,11 @@ All classes derive from `RetrogradError` and from the built-in exception that fi
 
 from __future__ import annotations
 
-import linecache
 import os
 import sys
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 PACKAGE_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -26,6 +24,8 @@ class SourceLine:
     function: str
 
     def text(self) -> str:
+        import linecache  # here, as importing retrograd shall stay quick
+
         return linecache.getline(self.file, self.line).strip()
 
     def __str__(self) -> str:
@@ -160,6 +160,8 @@ class MissingDependencyError(RetrogradError, ImportError):
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """The nearest known name as a hint, or all of them when none is near."""
+    from difflib import get_close_matches  # here, as importing retrograd shall stay quick
+
     names = [str(item) for item in known]
     near = get_close_matches(str(name), names, n=1, cutoff=0.5)
     if near:

@@ -12,7 +12,6 @@ from typing import overload
 
 import numpy as np
 
-from retrograd.data.download import download_file, find_cache_folder
 from retrograd.data.idx import read_idx
 from retrograd.data.split import check_fraction, check_seed, stratified_split
 from retrograd.errors import ArgumentTypeError, DataError, FileFormatError
@@ -178,6 +177,9 @@ def fashion_mnist(path: str | os.PathLike[str] | None = None) -> tuple[Split, Sp
 
 
 def _download_fashion_mnist() -> list[Path]:
+    # Here, as the network modules of Python take as long to import as all of retrograd.
+    from retrograd.data.download import download_file, find_cache_folder
+
     folder = find_cache_folder("fashion-mnist")
     return [
         download_file(

@@ -21,13 +21,13 @@ from ..errors import ArgumentError, FileFormatError, ModelFileError, RetrogradEr
 from ..ir.types import uint32
 from ..optim.base import Optimizer
 from ..trace import Array
+from ..version import VERSION
 from .files import replace_directory
 from .history import History
 from .loop import FitLoop, Position, read_generator, write_generator
 from .model_json import damaged_json, decode_json, encode_json, take
 from .read_files import read_directory_files
 from .samples import NumpyArray, Running
-from .saving import library_version
 from .weights import collect_arrays, decode_weights, encode_arrays, find_ties, fit_weights
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def save_run(path: str | os.PathLike[str], trainer: Trainer) -> None:
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "retrograd_version": library_version(),
+        "retrograd_version": VERSION,
         "model": type(trainer.model).__name__,
         "optimizer": type(trainer.optimizer).__name__,
         "optimizer_has_state": trainer.optimizer.state is not None,

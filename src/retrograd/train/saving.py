@@ -22,6 +22,7 @@ from ..ir import ArrayType
 from ..ir.types import DTYPES
 from ..nn import Module
 from ..trace import Array
+from ..version import VERSION
 from .architecture import build_model, describe_architecture
 from .files import PathLike, replace_directory, write_atomically
 from .model_json import damaged_json, decode_json, encode_json, make_plain, take
@@ -174,7 +175,7 @@ def save_model(
         {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
-            "retrograd_version": library_version(),
+            "retrograd_version": VERSION,
             "architecture": describe_architecture(model),
             "arrays": {
                 path: {"dtype": array.type.dtype.name, "shape": list(array.type.shape)}
@@ -189,12 +190,6 @@ def save_model(
     with replace_directory(target, marker=MODEL_FILE, force=force) as fresh:
         (fresh / WEIGHTS_FILE).write_bytes(weights)
         (fresh / MODEL_FILE).write_bytes(manifest)
-
-
-def library_version() -> str:
-    from .. import __version__
-
-    return __version__
 
 
 def _refuse_foreign(target: Path) -> None:
@@ -302,7 +297,7 @@ def _decode_manifest(data: bytes, name: str) -> dict[str, Any]:
     if version > FORMAT_VERSION:
         written_by = manifest.get("retrograd_version")
         raise FileFormatError(
-            f"{name!r} has format version {version}; this retrograd ({library_version()}) reads "
+            f"{name!r} has format version {version}; this retrograd ({VERSION}) reads "
             f"versions up to {FORMAT_VERSION}. It was written by retrograd {written_by!r:.40}.",
             fix="upgrade: pip install --upgrade retrograd",
         )
