@@ -3,9 +3,10 @@
 Public names, nothing else. The way through the house is docs/layout.md.
 """
 
-from . import losses, metrics, nn, optim, testing, tree
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from . import losses, nn, optim, tree
 from .compile import compile
-from .data import datasets
 from .errors import RetrogradError
 from .ops import operators as _operators
 from .ops import random
@@ -89,29 +90,74 @@ from .ops.transcendental import (
 )
 from .ops.window import avg_pool, max_pool
 from .trace import Array
-from .train import (
-    Callback,
-    EarlyStopping,
-    History,
-    ModelCheckpoint,
-    RunCheckpoint,
-    StopAtLoss,
-    StopAtMetric,
-    Trainer,
-)
-from .train.saving import (
-    load_model,
-    load_model_info,
-    load_weights,
-    save_model,
-    save_weights,
-)
 from .transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp
 from .version import VERSION
 
 _operators.install()
 
 __version__ = VERSION
+
+# What is not needed to write a model is imported when it is first used: `import retrograd` stays
+# quick. Type checkers read the ordinary imports.
+if _TYPE_CHECKING:
+    from . import metrics, testing
+    from .data import datasets
+    from .train import (
+        Callback,
+        EarlyStopping,
+        History,
+        ModelCheckpoint,
+        RunCheckpoint,
+        StopAtLoss,
+        StopAtMetric,
+        Trainer,
+    )
+    from .train.saving import (
+        load_model,
+        load_model_info,
+        load_weights,
+        save_model,
+        save_weights,
+    )
+
+_LATER = {
+    "datasets": ".data.datasets",
+    "metrics": ".metrics",
+    "testing": ".testing",
+    **dict.fromkeys(
+        (
+            "Callback",
+            "EarlyStopping",
+            "History",
+            "ModelCheckpoint",
+            "RunCheckpoint",
+            "StopAtLoss",
+            "StopAtMetric",
+            "Trainer",
+        ),
+        ".train",
+    ),
+    **dict.fromkeys(
+        ("load_model", "load_model_info", "load_weights", "save_model", "save_weights"),
+        ".train.saving",
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name not in _LATER:
+        raise AttributeError(f"module 'retrograd' has no attribute {name!r}")
+    module = import_module(_LATER[name], __name__)
+    found = module if _LATER[name].endswith(f".{name}") else getattr(module, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "Array",
