@@ -16,6 +16,8 @@ from retrograd.data.idx import read_idx
 from retrograd.data.split import check_fraction, check_seed, stratified_split
 from retrograd.errors import ArgumentTypeError, DataError, FileFormatError
 
+__all__ = ["digits", "fashion_mnist"]
+
 Split = tuple[np.ndarray, np.ndarray]
 
 _DIGITS_FILE = "digits.npz"

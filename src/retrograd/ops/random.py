@@ -143,7 +143,13 @@ _current = _Current()
 
 
 def default_generator() -> Generator:
-    """The generator that is used when none is given."""
+    """The generator that is used when none is given.
+
+    Example:
+        >>> import retrograd as rg
+        >>> rg.random.default_generator().state.shape
+        (4,)
+    """
     return _current.generator
 
 
@@ -321,3 +327,16 @@ def permutation(count: Any, generator: Generator | None = None) -> Array:
         return argsort(uniform((int(count),), dtype=float64, generator=generator))
     rows = as_array(count)
     return take(rows, permutation(rows.type.shape[0], generator), axis=0)
+
+
+__all__ = [
+    "Generator",
+    "bernoulli",
+    "bits",
+    "default_generator",
+    "integers",
+    "normal",
+    "permutation",
+    "seed",
+    "uniform",
+]
