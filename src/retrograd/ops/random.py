@@ -169,10 +169,9 @@ def seed(number: int) -> None:
     Example:
         >>> import retrograd as rg
         >>> rg.seed(0)
-        ... a = rg.random.normal((3,))
+        >>> first = rg.random.normal((3,))
         >>> rg.seed(0)
-        ... b = rg.random.normal((3,))
-        >>> bool((a == b).all())
+        >>> bool((rg.random.normal((3,)) == first).all())
         True
     """
     _write_state(_state_from_seed(number))
