@@ -30,9 +30,9 @@ def introduce(
     Each command shows examples with --help.
     """
     if version:
-        from .. import __version__
+        from ..version import VERSION
 
-        typer.echo(f"retrograd {__version__}")
+        typer.echo(f"retrograd {VERSION}")
     elif context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit(2)

@@ -35,8 +35,13 @@ def evaluate(
     from ..data.table import read_table
     from ..errors import DataError
     from .predict import show_report
-    from .scores import describe_classes, lay_out_scores, report_classes
-    from .scores import score_classes, score_numbers
+    from .scores import (
+        describe_classes,
+        lay_out_scores,
+        report_classes,
+        score_classes,
+        score_numbers,
+    )
     from .table_model import load_table_model
 
     output = Output(json)

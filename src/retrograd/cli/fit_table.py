@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,5 +86,5 @@ def fit_networks(
     return Fitted(networks, done, history.stopped_by == "interrupt")
 
 
-def _weigh(x: Floats, y: Floats, class_weights: Floats | None) -> Sequence[Floats]:
+def _weigh(x: Floats, y: Floats, class_weights: Floats | None) -> tuple[Floats, ...]:
     return (x, y) if class_weights is None else (x, y, class_weights[y])

@@ -78,7 +78,7 @@ class SideBySide(Module):
             else:
                 values, shifts = _place_on_diagonal(values), shifts.reshape(-1)
             # Zeros: nothing is drawn only to be replaced.
-            layer = nn.Linear(*values.shape, init="zeros")
+            layer = nn.Linear(values.shape[0], values.shape[1], init="zeros")
             layer.weight, layer.bias = array(values.copy()), array(shifts.copy())
             layers.append(layer)
             if place < last:
@@ -96,7 +96,7 @@ def _place_on_diagonal(blocks: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def mean_cross_entropy(outputs: Any, targets: Any, *, sample_weight: Any = None) -> Array:
-    """The cross-entropy of labels (batch,), averaged over the members of (batch, members, classes)."""
+    """The cross-entropy of labels (batch,), for logits (batch, members, classes); mean over all."""
     batch, members, classes = outputs.type.shape
     return losses.cross_entropy(
         reshape(outputs, (batch * members, classes)),
@@ -106,7 +106,7 @@ def mean_cross_entropy(outputs: Any, targets: Any, *, sample_weight: Any = None)
 
 
 def mean_squared_error(outputs: Any, targets: Any, *, sample_weight: Any = None) -> Array:
-    """The squared error of numbers (batch, 1), averaged over the members of (batch, members, 1)."""
+    """The squared error of numbers (batch, 1), for outputs (batch, members, 1); mean over all."""
     batch, members, _ = outputs.type.shape
     return losses.mse(
         reshape(outputs, (batch * members, 1)),

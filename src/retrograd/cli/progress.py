@@ -10,6 +10,7 @@ from ..train.callbacks import Callback
 from ..train.events import BatchEnd, EpochEnd, FitBegin, FitEnd
 
 REFRESH_SECONDS = 0.1
+SHORT = {"loss": "loss", "val_loss": "val", "val_accuracy": "acc"}
 
 
 class LiveBar(Callback):
@@ -35,9 +36,8 @@ class LiveBar(Callback):
 
         self._samples = event.samples
         self._progress = Progress(
-            TextColumn(self.label),
-            BarColumn(bar_width=20),
-            TextColumn("epoch {task.fields[epoch]}/{task.total}"),
+            TextColumn("{task.description} {task.fields[epoch]}/{task.total}"),
+            BarColumn(bar_width=10),
             TextColumn("{task.fields[values]}"),
             TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(),
@@ -46,7 +46,7 @@ class LiveBar(Callback):
             transient=True,
         )
         self._task = self._progress.add_task(
-            "fit", total=event.epochs, epoch=event.first_epoch, values="", speed=""
+            self.label, total=event.epochs, epoch=event.first_epoch, values="", speed=""
         )
         self._progress.start()
         self._start = time.monotonic()
@@ -56,8 +56,11 @@ class LiveBar(Callback):
         self._show(event.epoch, done, event.samples + (event.epoch - 1) * self._samples)
 
     def on_epoch_end(self, trainer: Any, event: EpochEnd) -> None:
-        shown = (f"{name.replace('_', ' ')} {value:.3f}" for name, value in event.values.items())
-        self._values = "  ".join(shown)
+        # What fits into 80 columns: the losses, and how it does on rows that it does not learn.
+        shown = ("loss", "val_loss", "val_accuracy")
+        self._values = "  ".join(
+            f"{SHORT[name]} {event.values[name]:.3f}" for name in shown if name in event.values
+        )
 
     def on_fit_end(self, trainer: Any, event: FitEnd) -> None:
         self.close()

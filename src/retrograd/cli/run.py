@@ -1,4 +1,4 @@
-"""What every command shares: errors told without a traceback, exit codes, text or one JSON object."""
+"""What all commands share: errors without a traceback, exit codes, text or one JSON object."""
 
 from __future__ import annotations
 

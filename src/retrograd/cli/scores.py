@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-
 Floats = np.ndarray[Any, Any]
 Scores = dict[str, float]
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from pathlib import Path
 
 import numpy as np
+
+from ..errors import ArgumentError
 
 SETTERS = (
     "scipy_openblas_set_num_threads64_",
@@ -13,6 +16,25 @@ SETTERS = (
     "openblas_set_num_threads64_",
     "openblas_set_num_threads",
 )
+
+
+VARIABLE = "RETROGRAD_THREADS"
+
+
+def choose_threads(asked: int | None) -> int | None:
+    """What the user asked for, or what `RETROGRAD_THREADS` says; None if neither.
+
+    Raises:
+        ArgumentError: the variable is not a whole number from 1.
+    """
+    given = os.environ.get(VARIABLE, "").strip()
+    if asked is not None or not given:
+        return asked
+    if not (given.isascii() and given.isdigit() and int(given) > 0):
+        raise ArgumentError(
+            f"{VARIABLE} is {given!r}; expected a whole number from 1.", fix=f"unset {VARIABLE}"
+        )
+    return int(given)
 
 
 def limit_threads(count: int) -> bool:

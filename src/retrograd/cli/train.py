@@ -48,7 +48,9 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     threads: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="Threads of NumPy; by default its own choice."),
+        typer.Option(
+            min=1, help="Threads of NumPy; by default its own choice, one for small tables."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a model in --out.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
@@ -66,15 +68,16 @@ def train(
       retrograd train shops.csv --target sales --out model --kind zip=categorical --json
     """
     from .table_model import check_destination
-    from .threads import limit_threads
+    from .threads import choose_threads, limit_threads
 
     started = time.monotonic()
     output = Output(json)
     check_destination(out, force)
+    threads = choose_threads(threads)
     if threads is not None and not limit_threads(threads):
         output.warn("the number of threads of this NumPy cannot be changed while it runs")
     table, plan = _read(data, target, task, drop or [], _read_kinds(kind or []), output)
-    _train(table, plan, out, seed, epochs, started, output)
+    _train(table, plan, out, seed, epochs, started, output, threads is None)
 
 
 def _read(
@@ -122,12 +125,16 @@ def _train(
     epochs: int | None,
     started: float,
     output: Output,
+    may_limit_threads: bool,
 ) -> None:
     from .scores import describe_classes, lay_out_scores
     from .table_model import TableModel
+    from .threads import limit_threads
     from .train_table import fit, make_report, prepare, refit, test
 
     prepared = prepare(table, plan, seed, epochs)
+    if may_limit_threads and prepared.recipe.members > 1:
+        limit_threads(1)  # the matrices are small: threads would cost more than they bring
     _show_split(prepared, output)
     fitted = fit(prepared)
     if fitted.epochs == 0:
