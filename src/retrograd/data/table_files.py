@@ -101,7 +101,11 @@ def write_predictions(path: str, columns: Mapping[str, Sequence[Any]]) -> None:
         >>> path.read_text().split()
         ['prediction,p', 'red,0.5', 'blue,0.25']
     """
-    path = os.path.realpath(str(path))  # through a link, to the file that it names
+    path = str(path)
+    # A pipe or a device such as /dev/stdout: nothing to keep, and not to be replaced.
+    is_stream = os.path.exists(path) and not os.path.isfile(path)
+    if not is_stream:
+        path = os.path.realpath(path)  # through a link, to the file that it names
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         raise DataError(
@@ -112,8 +116,7 @@ def write_predictions(path: str, columns: Mapping[str, Sequence[Any]]) -> None:
         )
     temporary: str | None = None
     try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            # A pipe or a device such as /dev/stdout: nothing to keep, and not to be replaced.
+        if is_stream:
             with open(path, "w", encoding="utf-8", newline="") as stream:
                 _write_rows(stream, columns)
             return
