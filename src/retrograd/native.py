@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from .codegen.contraction import ContractionEmitter, plan_contraction
+from .codegen.contraction import ContractionEmitter
 from .codegen.elementwise import ROWS
 from .codegen.emit import Function, Module
 from .codegen.loops import LoopEmitter, list_accesses
+from .codegen.tiles import plan_contraction
 from .errors import IndexRangeError
 from .ir import Graph
-from .ir.loops import Access, Callback, Contraction, Expression, Kernel, LoopNest, Store
+from .ir.loops import Access, Callback, Contraction, Kernel, LoopNest
 from .passes.arena import plan_arena
 from .passes.lowering import lower
 from .passes.nests import collapse
@@ -220,19 +221,7 @@ def emit_kernel(kernel: Kernel, name: str, target: Any) -> Function:
         return LoopEmitter(kernel, name, target.vector_bytes).emit()
     assert isinstance(kernel, Contraction)
     plan = plan_contraction(kernel, target.vector_bytes, target.registers)
-    if plan is None:
-        return LoopEmitter(as_loops(kernel), name, target.vector_bytes).emit()
     return ContractionEmitter(kernel, plan, name).emit()
-
-
-def as_loops(c: Contraction) -> LoopNest:
-    """A contraction without an axis for vectors, as a sum of products."""
-    expressions = (
-        Expression("load", c.dtype, access=c.a),
-        Expression("load", c.dtype, access=c.b),
-        Expression("multiply", c.dtype, (0, 1)),
-    )
-    return LoopNest(c.extents, c.reduced, expressions, (Store(c.out, 2, "sum"),))
 
 
 def normalise(kernel: Kernel) -> tuple[Kernel, list[Access]]:
@@ -240,11 +229,7 @@ def normalise(kernel: Kernel) -> tuple[Kernel, list[Access]]:
     if isinstance(kernel, Contraction):
         accesses = [kernel.a, kernel.b, kernel.out]
         local = [replace(a, buffer=i, offset=0) for i, a in enumerate(accesses)]
-        normal = replace(kernel, a=local[0], b=local[1], out=local[2])
-        plan = plan_contraction(normal, 64, 32)
-        if plan is None:
-            return normal, [kernel.a, kernel.b, kernel.out]
-        return normal, accesses
+        return replace(kernel, a=local[0], b=local[1], out=local[2]), accesses
     assert isinstance(kernel, LoopNest)
     found = list_accesses(kernel)
     local_of = {a: replace(a, buffer=i, offset=0) for i, a in enumerate(found)}

@@ -1,105 +1,32 @@
 """Machine code for contractions: a tile of the output lives in registers across the reduction.
 
-One operand (`b`) is read as vectors along the output's contiguous axis, the other (`a`) as scalars
-that are broadcast: any affine address will do for it. Bounds are met by smaller tiles and constant
-masks, not by tests in the inner loop.
+Lanes lie along the output's contiguous axis, where an operand is read as vectors if it is
+contiguous there and as one element for all lanes if it is constant: any affine address will do for
+that. Or they lie along a reduced axis and are added at the end. Bounds are met by smaller tiles,
+tiles that overlap and constant masks, not by tests in the inner loop.
+
+A long reduction is cut into chunks; the loop over chunks is the outermost, so that what a chunk
+reads stays in cache, and the output holds the sum so far.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from itertools import product
 
 from ..ir.loops import Access, Contraction
 from .emit import Function, scalar_type, vector_of
+from .tiles import Plan
 from .vectors import Value, VectorMath
 
-CHUNK = 1024
-"""Terms that are added one after the other before their sum joins the sum of sums."""
+UNROLL = 256
+"""Multiply-adds that are written one after the other, at the most."""
 
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How the axes of a contraction are walked.
-
-    Args:
-        vector: the output axis along which b and the output are contiguous.
-        row: the output axis whose elements share a vector of b; None if there is none.
-        outer: the other output axes.
-        reduced: the reduced axes, outermost first.
-        lanes: elements in a vector.
-        vectors: vectors in a tile.
-        rows: rows in a tile.
-    """
-
-    vector: int
-    row: int | None
-    outer: tuple[int, ...]
-    reduced: tuple[int, ...]
-    lanes: int
-    vectors: int
-    rows: int
-
-
-def plan_contraction(contraction: Contraction, vector_bytes: int, registers: int) -> Plan | None:
-    """The walk for a contraction, or None where no axis suits vectors."""
-    axes = range(len(contraction.extents))
-    free = [axis for axis in axes if not contraction.reduced[axis]]
-    suits = [
-        axis
-        for axis in free
-        if contraction.out.strides[axis] == 1
-        and contraction.b.strides[axis] == 1
-        and contraction.a.strides[axis] == 0
-        and contraction.extents[axis] > 1
-    ]
-    if not suits:
-        return None
-    vector = max(suits, key=lambda axis: contraction.extents[axis])
-    rows = [
-        axis
-        for axis in free
-        if contraction.b.strides[axis] == 0 and contraction.a.strides[axis] != 0
-    ]
-    row = max(rows, key=lambda axis: contraction.extents[axis], default=None)
-    lanes = vector_bytes // contraction.dtype.itemsize
-    while lanes > 1 and lanes // 2 >= contraction.extents[vector]:
-        lanes //= 2
-    vectors, count = choose_tile(
-        contraction.extents[vector],
-        1 if row is None else contraction.extents[row],
-        lanes,
-        registers,
-    )
-    reduced = tuple(axis for axis in axes if contraction.reduced[axis])
-    outer = tuple(axis for axis in free if axis not in (vector, row))
-    return Plan(vector, row, outer, reduced, lanes, vectors, count)
-
-
-def choose_tile(columns: int, rows: int, lanes: int, registers: int) -> tuple[int, int]:
-    """Vectors and rows of a tile, by a model of the inner loop's cost.
-
-    For each step of the reduction a tile of `v` vectors and `r` rows loads `v` vectors and `r`
-    scalars for `v * r` multiply-adds; two of each go in a cycle.
-    """
-    total = -(-columns // lanes)
-    best, best_cost = (1, 1), float("inf")
-    for vectors in (1, 2, 3, 4):
-        if vectors > total:
-            break
-        limit = (registers - 1 - vectors) // vectors
-        tiles = -(-rows // limit)
-        height = -(-rows // tiles)
-        columns_of_tiles = -(-total // vectors)
-        latency = 8.0
-        per_tile = max(vectors * height, vectors + height, latency)
-        cost = columns_of_tiles * tiles * (per_tile + 0.25 * (vectors + height))
-        if cost < best_cost:
-            best, best_cost = (vectors, height), cost
-    return best
+Cell = tuple[int, ...]
 
 
 class ContractionEmitter:
-    """Emits one contraction as a function of three pointers: a, b and the output."""
+    """Emits one contraction as a function of pointers: a, b, the output and the status."""
 
     def __init__(self, contraction: Contraction, plan: Plan, name: str) -> None:
         self.c = contraction
@@ -110,253 +37,347 @@ class ContractionEmitter:
             linkage="internal",
         )
         self.element = scalar_type(contraction.dtype)
-        self.index: dict[int, str] = {}
         self.math = VectorMath(self.f, plan.lanes)
         self.kind = vector_of(self.element, plan.lanes)
+        self.lane_axis = None if plan.across else plan.vector
+        # Where a tile begins along each axis, and how much of it the tile covers.
+        self.index: dict[int, str] = {}
+        self.size = [1] * len(contraction.extents)
+        self.tail: int | None = None
+        # The range of the axis that is cut into strips, while a strip is walked.
+        self.strip: tuple[str, str] | None = None
+        self.begun: list[str] = []
 
     def emit(self) -> Function:
-        self._outer(0)
+        self._chunks(0)
         self.f.do("ret void")
         return self.f
 
-    # -- the output -----------------------------------------------------------------------------
+    # -- chunks of the reduction ------------------------------------------------------------------
 
-    def _outer(self, position: int) -> None:
-        if position == len(self.plan.outer):
-            self._columns()
+    @property
+    def chunked(self) -> bool:
+        return self._is_cut(self.plan.level) or self.plan.level > 0
+
+    def _is_cut(self, level: int) -> bool:
+        reduced = self.plan.reduced
+        return bool(reduced) and self._steps_end(reduced[level]) > self.plan.strip
+
+    def _chunks(self, level: int) -> None:
+        """The loops over chunks, outside of all tiles."""
+        if level == self.plan.level and not self._is_cut(level):
+            self._outputs(0)
             return
-        axis = self.plan.outer[position]
+        axis = self.plan.reduced[level]
+        if level < self.plan.level:
+            with self._each(axis) as index:
+                self.index[axis] = index
+                self.begun.append(index)
+                self._chunks(level + 1)
+                self.begun.pop()
+            return
+        end = self._steps_end(axis)
+        with self.f.loop("0", str(end), self.plan.strip, "strip") as start:
+            stop = self.f.emit(f"add i64 {start}, {self.plan.strip}")
+            if end % self.plan.strip:
+                stop = self._least(stop, end)
+            self.strip = start, stop
+            self.begun.append(start)
+            self._outputs(0)
+            self.begun.pop()
+            self.strip = None
+
+    def _steps_end(self, axis: int) -> int:
+        """Where the whole steps along a reduced axis end; lanes that are left over come after."""
         extent = self.c.extents[axis]
-        if extent == 1:
-            self.index[axis] = "0"
-            self._outer(position + 1)
-            return
-        with self.f.loop("0", str(extent), 1, f"o{axis}_") as index:
-            self.index[axis] = index
-            self._outer(position + 1)
+        if self.plan.across and axis == self.plan.vector:
+            return extent // self.plan.lanes * self.plan.lanes
+        return extent
 
-    def _columns(self) -> None:
-        """Tiles along the vector axis: whole ones in a loop, then the rest."""
-        plan, extent = self.plan, self.c.extents[self.plan.vector]
-        width = plan.lanes * plan.vectors
+    def _each(self, axis: int):  # type: ignore[no-untyped-def]
+        return self.f.loop("0", str(self.c.extents[axis]), 1, f"x{axis}_")
+
+    def _least(self, value: str, limit: int) -> str:
+        return self.f.call("i64", "llvm.umin.i64", ("i64", value), ("i64", str(limit)))
+
+    # -- the output -------------------------------------------------------------------------------
+
+    def _outputs(self, position: int) -> None:
+        """The loops over the output, outermost first; then one tile."""
+        if position == len(self.plan.order):
+            self._tile()
+            return
+        axis = self.plan.order[position]
+        if axis == self.lane_axis:
+            self._columns(position)
+            return
+        extent = self.c.extents[axis]
+        count = min(self.plan.tile[axis], extent)
+        whole = extent // count * count
+        # A last tile that overlaps the one before spares a variant of the code. It gives the same
+        # values again, but a sum over chunks must not be added to twice.
+        overlap = whole < extent and not self.chunked
+        stop = extent if overlap else whole
+        if stop == count:
+            self._place(axis, "0", count, position)
+        else:
+            with self.f.loop("0", str(stop), count, f"x{axis}_") as index:
+                start = self._least(index, extent - count) if overlap else index
+                self._place(axis, start, count, position)
+        if stop < extent:
+            self._place(axis, str(whole), extent - whole, position)
+
+    def _place(self, axis: int, start: str, size: int, position: int) -> None:
+        self.index[axis], self.size[axis] = start, size
+        self._outputs(position + 1)
+
+    def _columns(self, position: int) -> None:
+        """Tiles along the lanes: whole ones in a loop, then the rest, masked."""
+        axis, lanes = self.plan.order[position], self.plan.lanes
+        extent, vectors = self.c.extents[axis], self.plan.tile[axis]
+        width = lanes * vectors
         whole = extent // width * width
         if whole == width:
-            self.index[plan.vector] = "0"
-            self._rows(plan.vectors, None)
+            self._place(axis, "0", vectors, position)
         elif whole:
             with self.f.loop("0", str(whole), width, "n") as index:
-                self.index[plan.vector] = index
-                self._rows(plan.vectors, None)
+                self._place(axis, index, vectors, position)
         rest = extent - whole
         if rest:
-            self.index[plan.vector] = str(whole)
-            vectors = -(-rest // plan.lanes)
-            tail = rest - (vectors - 1) * plan.lanes
-            self._rows(vectors, None if tail == plan.lanes else tail)
+            vectors = -(-rest // lanes)
+            tail = rest - (vectors - 1) * lanes
+            self.tail = None if tail == lanes else tail
+            self._place(axis, str(whole), vectors, position)
+            self.tail = None
 
-    def _rows(self, vectors: int, tail: int | None) -> None:
-        axis, count = self.plan.row, self.plan.rows
-        if axis is None:
-            self._tile(1, vectors, tail)
-            return
-        extent = self.c.extents[axis]
-        whole = extent // count * count
-        if whole == count:
-            self.index[axis] = "0"
-            self._tile(count, vectors, tail)
-        elif whole:
-            with self.f.loop("0", str(whole), count, "m") as index:
-                self.index[axis] = index
-                self._tile(count, vectors, tail)
-        if extent > whole:
-            self.index[axis] = str(whole)
-            self._tile(extent - whole, vectors, tail)
+    # -- one tile ---------------------------------------------------------------------------------
 
-    # -- one tile -------------------------------------------------------------------------------
-
-    def _tile(self, rows: int, vectors: int, tail: int | None) -> None:
-        cells = [(row, vector) for row in range(rows) for vector in range(vectors)]
+    def _tile(self) -> None:
+        free = self.plan.order
+        cells = list(product(*(range(self.size[axis]) for axis in free)))
         slots = {cell: self.f.reserve(self.kind) for cell in cells}
         for slot in slots.values():
-            self._clear(slot)
-        terms = 1
-        for axis in self.plan.reduced:
-            terms *= self.c.extents[axis]
-        totals = {cell: self.f.reserve(self.kind) for cell in cells} if terms > CHUNK else None
-        if totals is not None:
-            for slot in totals.values():
-                self._clear(slot)
-        a = self._base("%a", self.c.a, (*self.plan.outer, self.plan.row))
-        b = self._base("%b", self.c.b, (*self.plan.outer, self.plan.vector))
-        self._reduce(0, terms, a, b, slots, totals, vectors, tail)
-        out = self._base("%out", self.c.out, (*self.plan.outer, self.plan.row, self.plan.vector))
-        for (row, vector), slot in (slots if totals is None else totals).items():
-            value = self.f.emit(f"load {self.kind}, ptr {slot}, align 64")
-            place = out
-            stride = 0 if self.plan.row is None else self.c.out.strides[self.plan.row]
-            offset = row * stride + vector * self.plan.lanes
-            if offset:
-                place = self.f.emit(f"getelementptr {self.element}, ptr {out}, i64 {offset}")
-            self._store(value, place, tail if vector == vectors - 1 else None)
+            zero = self.math.constant(0, self.c.dtype)
+            self.f.do(f"store {self.kind} {zero.name}, ptr {slot}, align 64")
+        outside = (*free, *self.plan.reduced[: self.plan.level])
+        a = self._base("%a", self.c.a, outside)
+        b = self._base("%b", self.c.b, outside)
+        self._reduce(self.plan.level, a, b, slots)
+        self._finish(cells, slots)
 
-    def _clear(self, slot: str) -> None:
-        zero = self.math.constant(0, self.c.dtype)
-        self.f.do(f"store {self.kind} {zero.name}, ptr {slot}, align 64")
-
-    def _base(self, pointer: str, access: Access, axes: tuple[int | None, ...]) -> str:
+    def _base(self, pointer: str, access: Access, axes: tuple[int, ...]) -> str:
         """The address at the current place of the given axes."""
+        constant = 0
+        total: str | None = None
         for axis in axes:
-            if axis is None or not access.strides[axis] or self.index[axis] == "0":
+            stride, place = access.strides[axis], self.index[axis]
+            if access is self.c.b and self.c.panel is not None and axis == self.c.panel[0]:
+                place, within = self._split_panel(place)
+                total = self._sum(total, within)
+            if not stride:
                 continue
-            offset = self.f.emit(f"mul nsw i64 {self.index[axis]}, {access.strides[axis]}")
-            pointer = self.f.emit(f"getelementptr {self.element}, ptr {pointer}, i64 {offset}")
-        return pointer
+            if place.isdigit():
+                constant += int(place) * stride
+            else:
+                term = self.f.emit(f"mul nsw i64 {place}, {stride}") if stride != 1 else place
+                total = self._sum(total, term)
+        if total is not None:
+            pointer = self.f.emit(f"getelementptr {self.element}, ptr {pointer}, i64 {total}")
+        return self._moved(pointer, constant)
 
-    def _reduce(
-        self,
-        level: int,
-        terms: int,
-        a: str,
-        b: str,
-        slots: dict[tuple[int, int], str],
-        totals: dict[tuple[int, int], str] | None,
-        vectors: int,
-        tail: int | None,
-    ) -> None:
-        """The loops over reduced axes. Where a loop's body adds about CHUNK terms, sums move on."""
+    def _split_panel(self, place: str) -> tuple[str, str]:
+        """The panel of a column, and its place in there."""
+        assert self.c.panel is not None
+        width = self.c.panel[1]
+        if place.isdigit():
+            return str(int(place) // width), str(int(place) % width)
+        panel = self.f.emit(f"udiv i64 {place}, {width}")
+        return panel, self.f.emit(f"urem i64 {place}, {width}")
+
+    def _sum(self, total: str | None, term: str) -> str:
+        return term if total is None else self.f.emit(f"add nsw i64 {total}, {term}")
+
+    def _moved(self, pointer: str, elements: int) -> str:
+        if not elements:
+            return pointer
+        return self.f.emit(f"getelementptr {self.element}, ptr {pointer}, i64 {elements}")
+
+    # -- the reduction ----------------------------------------------------------------------------
+
+    def _reduce(self, level: int, a: str, b: str, slots: dict[Cell, str]) -> None:
+        """The loops over reduced axes that lie inside a chunk."""
         if level == len(self.plan.reduced):
-            self._step(a, b, slots, vectors, tail)
+            self._step(a, b, slots, None)
             return
         axis = self.plan.reduced[level]
-        extent = self.c.extents[axis]
-        inside = terms // extent if extent else 0
-        flush_here = totals is not None and inside <= CHUNK
-        if flush_here and terms > CHUNK and inside * extent > CHUNK:
-            strip = max(1, CHUNK // max(inside, 1))
-            self._strips(level, inside, strip, a, b, slots, totals, vectors, tail)
-            return
-        self._walk(level, inside, "0", str(extent), extent, a, b, slots, totals, vectors, tail)
-        if totals is not None and terms <= CHUNK and level == 0:
-            self._flush(slots, totals)
+        lanes = self.plan.lanes if self.plan.across and axis == self.plan.vector else 1
+        end = self._steps_end(axis)
+        start, stop = ("0", str(end)) if self.strip is None else self.strip
+        if level != self.plan.level:
+            start, stop = "0", str(end)
+        if stop.isdigit() and end // lanes * self._terms_inside(level) * len(slots) <= UNROLL:
+            for place in range(0, end, lanes):
+                self._go_inside(level, str(place), a, b, slots)
+        elif end:
+            with self.f.loop(start, stop, lanes, f"k{axis}_") as index:
+                self._go_inside(level, index, a, b, slots)
+        rest = self.c.extents[axis] - end
+        if rest and stop.isdigit():
+            self._left_over(axis, end, rest, a, b, slots)
+        elif rest:
+            last = self.f.emit(f"icmp eq i64 {stop}, {end}")
+            with self.f.when(last):
+                self._left_over(axis, end, rest, a, b, slots)
 
-    def _strips(
-        self,
-        level: int,
-        inside: int,
-        strip: int,
-        a: str,
-        b: str,
-        slots: dict[tuple[int, int], str],
-        totals: dict[tuple[int, int], str] | None,
-        vectors: int,
-        tail: int | None,
-    ) -> None:
-        extent = self.c.extents[self.plan.reduced[level]]
-        whole = extent // strip * strip
-        assert totals is not None
-        if whole:
-            with self.f.loop("0", str(whole), strip, "strip") as start:
-                stop = self.f.emit(f"add i64 {start}, {strip}")
-                self._walk(level, inside, start, stop, strip, a, b, slots, None, vectors, tail)
-                self._flush(slots, totals)
-        if extent > whole:
-            self._walk(
-                level,
-                inside,
-                str(whole),
-                str(extent),
-                extent - whole,
-                a,
-                b,
-                slots,
-                None,
-                vectors,
-                tail,
-            )
-            self._flush(slots, totals)
+    def _terms_inside(self, level: int) -> int:
+        extents = (self.c.extents[axis] for axis in self.plan.reduced[level + 1 :])
+        return -(-math.prod(extents) // (self.plan.lanes if self.plan.across else 1))
 
-    def _walk(
-        self,
-        level: int,
-        inside: int,
-        start: str,
-        stop: str,
-        count: int,
-        a: str,
-        b: str,
-        slots: dict[tuple[int, int], str],
-        totals: dict[tuple[int, int], str] | None,
-        vectors: int,
-        tail: int | None,
-    ) -> None:
+    def _go_inside(self, level: int, index: str, a: str, b: str, slots: dict[Cell, str]) -> None:
         axis = self.plan.reduced[level]
-        if count == 1:
-            self.index[axis] = start
-            inner_a, inner_b = self._base(a, self.c.a, (axis,)), self._base(b, self.c.b, (axis,))
-            self._reduce(level + 1, inside, inner_a, inner_b, slots, totals, vectors, tail)
-            return
-        with self.f.loop(start, stop, 1, f"k{axis}_") as index:
-            self.index[axis] = index
-            inner_a, inner_b = self._base(a, self.c.a, (axis,)), self._base(b, self.c.b, (axis,))
-            self._reduce(level + 1, inside, inner_a, inner_b, slots, totals, vectors, tail)
+        self.index[axis] = index
+        a, b = self._base(a, self.c.a, (axis,)), self._base(b, self.c.b, (axis,))
+        self._reduce(level + 1, a, b, slots)
 
-    def _flush(self, slots: dict[tuple[int, int], str], totals: dict[tuple[int, int], str]) -> None:
-        for cell, slot in slots.items():
-            part = self.f.emit(f"load {self.kind}, ptr {slot}, align 64")
-            total = self.f.emit(f"load {self.kind}, ptr {totals[cell]}, align 64")
-            both = self.f.emit(f"fadd {self.kind} {total}, {part}")
-            self.f.do(f"store {self.kind} {both}, ptr {totals[cell]}, align 64")
-            self._clear(slot)
-
-    def _step(
-        self, a: str, b: str, slots: dict[tuple[int, int], str], vectors: int, tail: int | None
+    def _left_over(
+        self, axis: int, end: int, rest: int, a: str, b: str, slots: dict[Cell, str]
     ) -> None:
-        """One term: vectors of b times broadcast elements of a."""
-        lanes, dtype = self.plan.lanes, self.c.dtype
-        loaded = []
-        for vector in range(vectors):
-            place = b
-            if vector:
-                place = self.f.emit(f"getelementptr {self.element}, ptr {b}, i64 {vector * lanes}")
-            mask = tail if vector == vectors - 1 else None
-            loaded.append(Value(self._load(place, mask), dtype, lanes))
-        rows = 1 + max(row for row, _ in slots)
-        stride = 0 if self.plan.row is None else self.c.a.strides[self.plan.row]
-        for row in range(rows):
-            place = a
-            if row:
-                place = self.f.emit(f"getelementptr {self.element}, ptr {a}, i64 {row * stride}")
+        """The last lanes of a reduced axis, masked."""
+        self.index[axis] = str(end)
+        a, b = self._base(a, self.c.a, (axis,)), self._base(b, self.c.b, (axis,))
+        self._step(a, b, slots, rest)
+
+    def _step(self, a: str, b: str, slots: dict[Cell, str], mask: int | None) -> None:
+        """One term for every cell. The operand with fewer elements is held, the other streams."""
+        offsets = {cell: (self._offset(self.c.a, cell), self._offset(self.c.b, cell))
+                   for cell in slots}  # fmt: skip
+        held_a = len({x for x, _ in offsets.values()}) <= len({y for _, y in offsets.values()})
+        order = sorted(slots, key=lambda cell: offsets[cell][held_a])
+        loaded: dict[tuple[bool, int], Value] = {}
+        for cell in order:
+            x, y = offsets[cell]
+            for is_b, offset in ((False, x), (True, y)):
+                if (is_b, offset) not in loaded:
+                    loaded[is_b, offset] = self._operand(is_b, b if is_b else a, offset, cell, mask)
+            slot = slots[cell]
+            before = self.f.emit(f"load {self.kind}, ptr {slot}, align 64")
+            total = Value(before, self.c.dtype, self.plan.lanes)
+            after = self.math.fma(loaded[False, x], loaded[True, y], total)
+            self.f.do(f"store {self.kind} {after.name}, ptr {slot}, align 64")
+
+    def _offset(self, access: Access, cell: Cell) -> int:
+        """How far a cell's element of an operand is from that of the tile's first cell."""
+        total = 0
+        for axis, place in zip(self.plan.order, cell):
+            stride = access.strides[axis]
+            if axis == self.lane_axis:
+                place *= self.plan.lanes
+                if access is self.c.b and self.c.panel is not None:
+                    stride = 1
+            total += place * stride
+        return total
+
+    def _operand(self, is_b: bool, base: str, offset: int, cell: Cell, mask: int | None) -> Value:
+        """A vector where the operand is contiguous along the lanes, else one element in each."""
+        access = self.c.b if is_b else self.c.a
+        dtype, vector = self.c.dtype, self.plan.vector
+        place = self._moved(base, offset)
+        if vector is None or not access.strides[vector]:
             scalar = self.f.emit(f"load {self.element}, ptr {place}, align {dtype.itemsize}")
-            spread = self.math.splat(scalar, dtype)
-            for vector in range(vectors):
-                slot = slots[row, vector]
-                before = self.f.emit(f"load {self.kind}, ptr {slot}, align 64")
-                after = self.math.fma(spread, loaded[vector], Value(before, dtype, lanes))
-                self.f.do(f"store {self.kind} {after.name}, ptr {slot}, align 64")
+            value = self.math.splat(scalar, dtype)
+            # Lanes that do not count hold zero in the other operand; here infinity would spoil it.
+            return value if mask is None else self._keep(value, mask)
+        if mask is None and not (is_b and self.c.panel is not None):
+            mask = self._tail_of(cell)
+        return Value(self._load(place, mask), dtype, self.plan.lanes)
 
-    # -- memory ---------------------------------------------------------------------------------
+    def _keep(self, value: Value, lanes: int) -> Value:
+        zero = self.math.constant(0, value.dtype)
+        kind = f"<{self.plan.lanes} x i1>"
+        text = f"select {kind} {self._mask(lanes)}, {value.kind} {value.name}, {zero.kind} "
+        return Value(self.f.emit(text + zero.name), value.dtype, value.lanes)
 
-    def _load(self, place: str, tail: int | None) -> str:
-        align, lanes = self.c.dtype.itemsize, self.plan.lanes
+    def _tail_of(self, cell: Cell) -> int | None:
+        """The lanes that count in the vector of a cell; None for all."""
+        if self.tail is None or self.lane_axis is None:
+            return None
+        place = cell[self.plan.order.index(self.lane_axis)]
+        return self.tail if place == self.size[self.lane_axis] - 1 else None
+
+    # -- results ----------------------------------------------------------------------------------
+
+    def _finish(self, cells: list[Cell], slots: dict[Cell, str]) -> None:
+        """Add the lanes where they are terms, add what earlier chunks gave, and store."""
+        out = self._base("%out", self.c.out, self.plan.order)
+        lanes = 1 if self.plan.across else self.plan.lanes
+        kind = vector_of(self.element, lanes)
+        if self.plan.across and self.plan.lanes > 1:
+            for cell in cells:
+                name = self.f.emit(f"load {self.kind}, ptr {slots[cell]}, align 64")
+                total = self._across(name, self.plan.lanes)
+                slots[cell] = self.f.reserve(kind)
+                self.f.do(f"store {kind} {total}, ptr {slots[cell]}, align 64")
+        if self.chunked:
+            with self.f.when(self._later_chunk()):
+                for cell in cells:
+                    place = self._moved(out, self._offset(self.c.out, cell))
+                    before = self._load(place, self._tail_of(cell), lanes)
+                    name = self.f.emit(f"load {kind}, ptr {slots[cell]}, align 64")
+                    total = self.f.emit(f"fadd {kind} {before}, {name}")
+                    self.f.do(f"store {kind} {total}, ptr {slots[cell]}, align 64")
+        for cell in cells:
+            name = self.f.emit(f"load {kind}, ptr {slots[cell]}, align 64")
+            place = self._moved(out, self._offset(self.c.out, cell))
+            self._store(name, place, self._tail_of(cell), lanes)
+
+    def _later_chunk(self) -> str:
+        """Whether this chunk is not the first."""
+        either = self.begun[0]
+        for index in self.begun[1:]:
+            either = self.f.emit(f"or i64 {either}, {index}")
+        return self.f.emit(f"icmp ne i64 {either}, 0")
+
+    def _across(self, name: str, lanes: int) -> str:
+        """The sum of the lanes, in a fixed tree of halves."""
+        while lanes > 1:
+            half = lanes // 2
+            parts = []
+            for start in (0, half):
+                numbers = ", ".join(f"i32 {n}" for n in range(start, start + half))
+                kind = vector_of(self.element, lanes)
+                text = f"shufflevector {kind} {name}, {kind} poison, <{half} x i32> <{numbers}>"
+                if half == 1:
+                    text = f"extractelement {kind} {name}, i64 {start}"
+                parts.append(self.f.emit(text))
+            lanes = half
+            name = self.f.emit(f"fadd {vector_of(self.element, lanes)} {parts[0]}, {parts[1]}")
+        return name
+
+    # -- memory -----------------------------------------------------------------------------------
+
+    def _load(self, place: str, tail: int | None, lanes: int | None = None) -> str:
+        align, lanes = self.c.dtype.itemsize, self.plan.lanes if lanes is None else lanes
+        kind = vector_of(self.element, lanes)
         if tail is None or lanes == 1:
-            return self.f.emit(f"load {self.kind}, ptr {place}, align {align}")
+            return self.f.emit(f"load {kind}, ptr {place}, align {align}")
         return self.f.call(
-            self.kind,
+            kind,
             f"llvm.masked.load.{self._suffix()}.p0",
             ("ptr", f"align {align} {place}"),
             (f"<{lanes} x i1>", self._mask(tail)),
-            (self.kind, "zeroinitializer"),
+            (kind, "zeroinitializer"),
         )
 
-    def _store(self, value: str, place: str, tail: int | None) -> None:
-        align, lanes = self.c.dtype.itemsize, self.plan.lanes
+    def _store(self, value: str, place: str, tail: int | None, lanes: int) -> None:
+        align = self.c.dtype.itemsize
+        kind = vector_of(self.element, lanes)
         if tail is None or lanes == 1:
-            self.f.do(f"store {self.kind} {value}, ptr {place}, align {align}")
+            self.f.do(f"store {kind} {value}, ptr {place}, align {align}")
             return
         name = f"llvm.masked.store.{self._suffix()}.p0"
-        self.f.intrinsics.add(f"declare void @{name}({self.kind}, ptr, <{lanes} x i1>)")
+        self.f.intrinsics.add(f"declare void @{name}({kind}, ptr, <{lanes} x i1>)")
         self.f.do(
-            f"call void @{name}({self.kind} {value}, ptr align {align} {place}, "
+            f"call void @{name}({kind} {value}, ptr align {align} {place}, "
             f"<{lanes} x i1> {self._mask(tail)})"
         )
 

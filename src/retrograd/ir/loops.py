@@ -7,13 +7,14 @@ the other.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .graph import Node
 from .types import DType
 
-REDUCTIONS = ("sum", "max", "min", "prod")
+REDUCTIONS = ("sum", "max", "min", "prod", "argmax", "argmin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,10 @@ class Access:
 class Expression:
     """One value at one point of the loop nest.
 
-    Kinds: "load" (access), "gather" (access, inputs[0] times `scale` is added to the address and
-    must lie in [0, limit)), "constant" (value), "index" (the loop index of an axis), or the name
-    of an elementwise primitive.
+    Kinds: "load" (access), "gather" (access; `value` is (scale, limit): inputs[0] times scale is
+    added to the address and must lie in [0, limit)), "constant" (value), "index" (the loop index
+    of axis `value`), "inside" (whether all guards in `value` hold), or the name of an elementwise
+    primitive.
     """
 
     kind: str
@@ -56,11 +58,35 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Where a value goes; with `reduction` it is combined over the reduced axes first."""
+    """Where a value goes; with `reduction` it is combined over the reduced axes first.
+
+    Args:
+        access: the address.
+        expression: the value.
+        reduction: one of REDUCTIONS.
+        position: the expression that argmax and argmin store, of the best value (the one with
+            the least position among equals).
+        index: an expression that is added to the address, times `scale`; it must lie in
+            [0, limit). The value is then added to what is there, in the order of the loops.
+    """
 
     access: Access
     expression: int
     reduction: str | None = None
+    position: int | None = None
+    index: int | None = None
+    scale: int = 0
+    limit: int = 0
+
+    def moved(self, access: Access, place: Callable[[int], int]) -> Store:
+        """The same store elsewhere, with its expressions renumbered."""
+        return replace(
+            self,
+            access=access,
+            expression=place(self.expression),
+            position=None if self.position is None else place(self.position),
+            index=None if self.index is None else place(self.index),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +110,9 @@ class LoopNest:
 class Contraction:
     """`out[o] = sum over r of a[f(o, r)] * b[g(o, r)]` with affine f and g.
 
-    The strides are counted in elements, one for each axis of `extents`.
+    The strides are counted in elements, one for each axis of `extents`. With a `panel`
+    (axis, width), b lies in panels of so many columns along that output axis: column n is at
+    `n // width * stride + n % width`.
     """
 
     extents: tuple[int, ...]
@@ -93,6 +121,7 @@ class Contraction:
     a: Access
     b: Access
     out: Access
+    panel: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
 from ..ir import Node
 from ..ir.loops import Access, Contraction, Store
+from ..ir.types import DType
 from .merging import append_nest
 from .nests import NestBuilder, View, identity
 from .values import Values
 
 REDUCTIONS = ("sum", "max", "min", "prod")
+
+PANEL = 256
+"""Bytes of a row in a panel: a multiple of every vector."""
+FAR = 2048
+"""Bytes between rows of an operand above which panels pay off: each row is on another page."""
+LANES = 64
+"""Bytes of a vector in the choice between two ways to compute; the same for all targets."""
 
 
 def lower_reduction(values: Values, node: Node) -> bool:
@@ -35,58 +47,33 @@ def lower_reduction(values: Values, node: Node) -> bool:
 
 
 def lower_dot(values: Values, node: Node) -> bool:
-    """A contraction; the operand that has the output's last axis is read as vectors."""
+    """A contraction over the axes that both operands give up."""
     a, b = node.inputs
-    if not node.outputs[0].type.floating:
+    output = node.outputs[0]
+    if not output.type.floating:
         return False
     contract, batch = node.parameters["contract"], node.parameters["batch"]
     free_a = [x for x in range(a.type.ndim) if x not in contract[0] and x not in batch[0]]
     free_b = [x for x in range(b.type.ndim) if x not in contract[1] and x not in batch[1]]
-    output = node.outputs[0]
     extents = [*output.type.shape, *(a.type.shape[x] for x in contract[0])]
-    if 0 in extents:
-        return False
-    left, right = values.materialise(a), values.materialise(b)
     target = values.new(output.type.dtype, output.type.shape)
+    values.known[id(output)] = target
+    if 0 in extents:
+        values.fill(target, lambda b, index: b.add("constant", target.dtype, value=0))
+        return True
+    left, right = values.materialise(a), values.materialise(b)
     count, rows = len(batch[0]), len(free_a)
     order_a = {axis: place for place, axis in enumerate(batch[0])}
     order_a.update({axis: count + place for place, axis in enumerate(free_a)})
     order_b = {axis: place for place, axis in enumerate(batch[1])}
     order_b.update({axis: count + rows + place for place, axis in enumerate(free_b)})
     for place, (x, y) in enumerate(zip(*contract, strict=True)):
-        order_a[x] = order_b[y] = len(output.type.shape) + place
-    access_a = spread(left, order_a, len(extents))
-    access_b = spread(right, order_b, len(extents))
+        order_a[x] = order_b[y] = output.type.ndim + place
     out = Access(target.buffer, 0, (*target.strides, *([0] * len(contract[0]))))
     reduced = tuple(axis >= output.type.ndim for axis in range(len(extents)))
-    if not free_b:
-        access_a, access_b = access_b, access_a
-    access_b = pack(values, access_b, extents, out)
-    values.schedule.kernels.append(
-        Contraction(tuple(extents), reduced, output.type.dtype, access_a, access_b, out)
-    )
-    values.known[id(output)] = target
+    accesses = spread(left, order_a, len(extents)), spread(right, order_b, len(extents))
+    append_contraction(values, extents, reduced, output.type.dtype, *accesses, out)
     return True
-
-
-def pack(values: Values, b: Access, extents: list[int], out: Access) -> Access:
-    """The vector operand copied, where its elements along the output's last axis lie apart."""
-    vector = max(
-        (axis for axis in range(len(extents)) if out.strides[axis] == 1 and b.strides[axis]),
-        default=None,
-    )
-    if vector is None or b.strides[vector] == 1:
-        return b
-    axes = [axis for axis in range(len(extents)) if b.strides[axis] and axis != vector]
-    axes.append(vector)
-    shape = tuple(extents[axis] for axis in axes)
-    dtype = values.schedule.buffers[b.buffer].dtype
-    source = View(b.buffer, b.offset, tuple(b.strides[axis] for axis in axes), shape, dtype)
-    target = values.copy(source)
-    strides = [0] * len(extents)
-    for axis, stride in zip(axes, target.strides, strict=True):
-        strides[axis] = stride
-    return Access(target.buffer, 0, tuple(strides))
 
 
 def spread(view: View, order: dict[int, int], count: int) -> Access:
@@ -96,3 +83,212 @@ def spread(view: View, order: dict[int, int], count: int) -> Access:
         if view.shape[axis] != 1:
             strides[order[axis]] = stride
     return Access(view.buffer, view.offset, tuple(strides))
+
+
+# -- the form that the code generator likes -------------------------------------------------------
+
+
+def append_contraction(
+    values: Values,
+    extents: Sequence[int],
+    reduced: Sequence[bool],
+    dtype: DType,
+    a: Access,
+    b: Access,
+    out: Access,
+) -> None:
+    """Add a contraction: with few axes, and an operand that can be read as vectors."""
+    c = simplify(Contraction(tuple(extents), tuple(reduced), dtype, a, b, out))
+    values.schedule.kernels.append(arrange(values, c))
+
+
+def simplify(c: Contraction) -> Contraction:
+    """Without axes of size 1, reduced axes by the distance of their elements, neighbours merged."""
+    axes = [axis for axis, extent in enumerate(c.extents) if extent != 1]
+    axes.sort(key=lambda axis: (c.reduced[axis], c.reduced[axis] and -_distance(c, axis)))
+    c = choose_axes(c, [(axis,) for axis in axes])
+    merging = True
+    while merging:
+        merging = False
+        for outer in range(len(c.extents)):
+            for inner in range(len(c.extents)):
+                if not merging and outer != inner and _merges(c, outer, inner):
+                    groups = [(axis,) for axis in range(len(c.extents)) if axis != outer]
+                    groups[groups.index((inner,))] = (outer, inner)
+                    c = choose_axes(c, groups)
+                    merging = True
+    return c
+
+
+def _distance(c: Contraction, axis: int) -> int:
+    return max(abs(c.a.strides[axis]), abs(c.b.strides[axis]))
+
+
+def _merges(c: Contraction, outer: int, inner: int) -> bool:
+    """Whether two axes can be walked as one."""
+    return c.reduced[outer] == c.reduced[inner] and all(
+        access.strides[outer] == access.strides[inner] * c.extents[inner]
+        for access in (c.a, c.b, c.out)
+    )
+
+
+def choose_axes(c: Contraction, groups: Sequence[tuple[int, ...]]) -> Contraction:
+    """The contraction over groups of its axes; each group is walked as one axis."""
+
+    def choose(access: Access) -> Access:
+        return replace(access, strides=tuple(access.strides[group[-1]] for group in groups))
+
+    return replace(
+        c,
+        extents=tuple(math.prod(c.extents[axis] for axis in group) for group in groups),
+        reduced=tuple(c.reduced[group[-1]] for group in groups),
+        a=choose(c.a),
+        b=choose(c.b),
+        out=choose(c.out),
+    )
+
+
+def arrange(values: Values, c: Contraction) -> Contraction:
+    """Exchange or pack the operands, so that b is contiguous along the output's last axis.
+
+    An operand that has lanes along a reduced axis in both operands needs no packing; that way is
+    taken where it costs less.
+    """
+    if len(c.extents) > 0 and not any(c.out.strides):
+        return _arrange_across(values, c, pack_anyway=True)
+    lasting = [axis for axis, stride in enumerate(c.out.strides) if stride == 1]
+    lasting = [axis for axis in lasting if not c.reduced[axis]]
+    if not lasting:
+        return _arrange_across(values, c, pack_anyway=False)
+    last = max(lasting, key=lambda axis: c.extents[axis])
+    if not c.b.strides[last]:
+        c = replace(c, a=c.b, b=c.a)
+    if c.a.strides[last]:
+        return _arrange_both(values, c, last)
+    if _is_cheaper_across(c, last):
+        return _arrange_across(values, c, pack_anyway=True)
+    if c.b.strides[last] == 1 and not _is_far_apart(c, last):
+        return c
+    return pack_panels(values, c, last)
+
+
+def _rows(c: Contraction) -> int:
+    """How often an element of b is used."""
+    return math.prod(
+        extent
+        for axis, extent in enumerate(c.extents)
+        if not c.reduced[axis] and not c.b.strides[axis]
+    )
+
+
+def _is_far_apart(c: Contraction, last: int) -> bool:
+    """Whether b is read often, and with each row on another page."""
+    size = c.dtype.itemsize
+    if _rows(c) < 48 or c.extents[last] * size <= PANEL:
+        return False
+    return any(
+        is_reduced and abs(stride) * size >= FAR and extent >= 64
+        for is_reduced, stride, extent in zip(c.reduced, c.b.strides, c.extents)
+    )
+
+
+def _is_cheaper_across(c: Contraction, last: int) -> bool:
+    """Whether lanes along a reduced axis cost less, by multiply-adds, lane sums and packing."""
+    axis = _common_axis(c)
+    if axis is None:
+        return False
+    lanes = LANES // c.dtype.itemsize
+    rows, columns, terms = _rows(c), c.extents[last], c.extents[axis]
+    others = math.prod(n for n, is_reduced in zip(c.extents, c.reduced) if is_reduced) // terms
+    along = rows * -(-columns // lanes) * terms * others / 2
+    across = rows * columns * (-(-terms // lanes) * others * 0.7 + 6)
+    size_b = columns * terms * others
+    along += 0 if c.b.strides[last] == 1 else 1.2 * size_b
+    across += 0 if c.b.strides[axis] == 1 else 1.2 * size_b
+    # Few outputs cannot hide the latency of their sums.
+    return across < along and terms >= lanes
+
+
+def _common_axis(c: Contraction) -> int | None:
+    """The longest reduced axis along which a is contiguous, and b is or can be packed."""
+    found = [
+        axis
+        for axis, is_reduced in enumerate(c.reduced)
+        if is_reduced and c.a.strides[axis] == 1 and c.b.strides[axis]
+    ]
+    return max(found, key=lambda axis: c.extents[axis], default=None)
+
+
+def _arrange_across(values: Values, c: Contraction, pack_anyway: bool) -> Contraction:
+    """Lanes along a reduced axis, with b packed along it if necessary."""
+    if _common_axis(c) is None:
+        c = replace(c, a=c.b, b=c.a)
+    axis = _common_axis(c)
+    if axis is None or c.b.strides[axis] == 1 or not pack_anyway:
+        return c
+    return replace(c, b=pack_rows(values, c, c.b, axis))
+
+
+def _arrange_both(values: Values, c: Contraction, last: int) -> Contraction:
+    """Both operands have the last axis (depthwise): both must be contiguous along it."""
+    axis = _common_axis(c)
+    if axis is not None and c.b.strides[axis] == 1 and c.extents[axis] >= c.extents[last]:
+        return c
+    for name in ("a", "b"):
+        access = getattr(c, name)
+        if access.strides[last] != 1:
+            c = replace(c, **{name: pack_rows(values, c, access, last)})
+    return c
+
+
+def pack_rows(values: Values, c: Contraction, access: Access, last: int) -> Access:
+    """A copy of an operand that is contiguous along an axis."""
+    axes = [axis for axis, stride in enumerate(access.strides) if stride and axis != last]
+    axes.append(last)
+    shape = tuple(c.extents[axis] for axis in axes)
+    strides = tuple(access.strides[axis] for axis in axes)
+    target = values.copy(View(access.buffer, access.offset, strides, shape, c.dtype))
+    spaced = [0] * len(c.extents)
+    for axis, stride in zip(axes, target.strides, strict=True):
+        spaced[axis] = stride
+    return Access(target.buffer, 0, tuple(spaced))
+
+
+def pack_panels(values: Values, c: Contraction, last: int) -> Contraction:
+    """b in panels of columns: what a tile reads lies together, whatever the distance of rows."""
+    width = PANEL // c.dtype.itemsize
+    columns = c.extents[last]
+    if columns <= width:
+        return replace(c, b=pack_rows(values, c, c.b, last))
+    outer = [x for x, s in enumerate(c.b.strides) if s and not c.reduced[x] and x != last]
+    inner = [x for x, s in enumerate(c.b.strides) if s and c.reduced[x]]
+    axes = [*outer, last, *inner]
+    count = -(-columns // width)
+    shape = tuple(count if axis == last else c.extents[axis] for axis in axes)
+    target = values.new(c.dtype, (*shape, width))
+    strides = tuple(c.b.strides[axis] * (width if axis == last else 1) for axis in axes)
+    step = c.b.strides[last]
+    place = axes.index(last)
+    whole, rest = divmod(columns, width)
+    for start, panels, taken in ((0, whole, width), (whole, int(rest > 0), rest)):
+        if not panels:
+            continue
+        part = (*shape[:place], panels, *shape[place + 1 :], taken)
+        source = View(
+            c.b.buffer,
+            c.b.offset + start * width * step,
+            (*strides, step),
+            part,
+            c.dtype,
+        )
+        into = View(target.buffer, start * target.strides[place], target.strides, part, c.dtype)
+        copy_view(values, source, into)
+    spaced = [0] * len(c.extents)
+    for axis, stride in zip(axes, target.strides):
+        spaced[axis] = stride
+    return replace(c, b=Access(target.buffer, 0, tuple(spaced)), panel=(last, width))
+
+
+def copy_view(values: Values, source: View, target: View) -> None:
+    """Copy a view into another of the same shape, as a kernel of its own."""
+    values.fill(target, lambda builder, index: builder.load(source, index), merge=False)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ..ir import Graph, Node
 from ..ir.loops import Callback, Schedule
 from .contractions import REDUCTIONS, lower_dot, lower_reduction
+from .convolutions import lower_conv
 from .indexing import lower_gather, lower_scatter_along
 from .movement import lower_concatenate, lower_movement, lower_pad, lower_reshape
 from .values import Values
@@ -20,6 +21,7 @@ RULES: dict[str, Rule] = {
     "pad": lower_pad,
     "concatenate": lower_concatenate,
     "dot": lower_dot,
+    "conv": lower_conv,
     "gather": lower_gather,
     "gather_along": lower_gather,
     "scatter_add_along": lower_scatter_along,

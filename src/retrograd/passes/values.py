@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -81,6 +82,7 @@ class Values:
         self.known: dict[int, View | Lazy] = {}
         self.uses: dict[int, int] = {}
         self.constants: dict[int, View] = {}
+        self.padded: dict[Any, View] = {}  # copies with padding, by view and padding
         for node in graph.nodes:
             for atom in node.inputs:
                 self.uses[id(atom)] = self.uses.get(id(atom), 0) + 1
