@@ -4,8 +4,9 @@
 |-----------------------------|------------------------------------------------------------|--------------------|
 | `RETROGRAD_DATA`            | folder for downloaded data sets                            | the user's cache   |
 | `RETROGRAD_VERIFY`          | `1` verifies every Graph that is made                      | `0` (`1` in tests) |
+| `RETROGRAD_POISON`          | `1` fills memory with NaN and guards every buffer (slow)   | `0` (`1` in tests) |
 | `RETROGRAD_FULL_TRACEBACK`  | `1` keeps retrograd's own frames in tracebacks             | `0`                |
-| `RETROGRAD_THREADS`         | number of threads of the NumPy executor's BLAS             | the library's own  |
+| `RETROGRAD_THREADS`         | number of threads, from 1 to 256                           | affinity and quota |
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from .errors import ArgumentError
+
+MOST_THREADS = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -22,6 +27,8 @@ class Config:
 
     data_folder: Path
     verify: bool
+    poison: bool = False
+    threads: int | None = None
     default_float: str = "float32"
     default_int: str = "int32"
 
@@ -32,6 +39,24 @@ def user_cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "retrograd"
 
 
+def read_threads(variable: str = "RETROGRAD_THREADS") -> int | None:
+    """The number of threads that the user asks for; None if the machine decides.
+
+    Raises:
+        ArgumentError: the variable is not a whole number from 1 to 256.
+    """
+    given = os.environ.get(variable, "").strip()
+    if not given:
+        return None
+    if given.isascii() and given.isdigit() and len(given) < 10:
+        if 1 <= int(given) <= MOST_THREADS:
+            return int(given)
+    raise ArgumentError(
+        f"{variable} is {given!r}; expected a whole number from 1 to {MOST_THREADS}.",
+        fix=f"unset {variable}",
+    )
+
+
 @lru_cache(maxsize=1)
 def get_config() -> Config:
     """The frozen settings of this process."""
@@ -39,4 +64,6 @@ def get_config() -> Config:
     return Config(
         data_folder=Path(data) if data else user_cache_folder() / "data",
         verify=os.environ.get("RETROGRAD_VERIFY", "0") == "1",
+        poison=os.environ.get("RETROGRAD_POISON", "0") == "1",
+        threads=read_threads(),
     )

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
-import numpy as np
+from dataclasses import replace
 
 from ..ir.loops import Access, Expression, LoopNest, Store
-from ..ir.types import DType, bool_
+from .accumulators import Accumulator
 from .elementwise import emit_elementwise
-from .emit import Function, scalar_type, vector_of
+from .emit import Function
 from .memory import MemoryEmitter
 from .vectors import Value, VectorMath
 
-CHUNK = 1024
+CHUNK = 128
 """Terms that are added one after the other before their sum joins the sum of sums."""
 
-NEUTRAL = {"sum": 0, "prod": 1, "max": -math.inf, "min": math.inf}
+COPIES = 4
+"""Accumulators that run side by side in a reduction, at the most."""
+
+UNROLLED = 64
+"""Expressions in the body of an unrolled loop, at the most."""
 
 
 def choose_vector_axis(nest: LoopNest) -> int | None:
     """The axis along which most accesses are contiguous."""
     best, best_score = None, 0
+    forbidden = _scattered_axes(nest)
     for axis, extent in enumerate(nest.extents):
-        if extent < 2:
+        if extent < 2 or axis in forbidden:
             continue
         score = 0
         for expression in nest.expressions:
@@ -42,13 +44,48 @@ def _score(stride: int, weight: int) -> int:
     return weight if stride == 1 else 1 if stride == 0 else -weight
 
 
+def _scattered_axes(nest: LoopNest) -> set[int]:
+    """Axes along which lanes could add to one address."""
+    found: set[int] = set()
+    axes = dependences(nest)
+    for store in nest.stores:
+        if store.index is not None:
+            found |= axes[store.index]
+            found |= {axis for axis, stride in enumerate(store.access.strides) if not stride}
+    return found
+
+
+def dependences(nest: LoopNest) -> list[set[int]]:
+    """The axes that each expression depends on."""
+    result: list[set[int]] = []
+    for expression in nest.expressions:
+        axes: set[int] = set()
+        if expression.access is not None:
+            axes.update(_axes(expression.access.strides))
+            for guard in expression.access.guards:
+                axes.update(_axes(guard.strides))
+        if expression.kind == "inside":
+            for guard in expression.value:
+                axes.update(_axes(guard.strides))
+        if expression.kind == "index":
+            axes.add(expression.value)
+        for position in expression.inputs:
+            axes |= result[position]
+        result.append(axes)
+    return result
+
+
 class LoopEmitter:
-    """Emits one LoopNest as a function of one pointer for each access."""
+    """Emits one LoopNest as a function of one pointer for each access.
+
+    The loops over kept axes lie outside, those over reduced axes inside, the vector axis last
+    among its own. One axis may be unrolled: its `copies` run side by side.
+    """
 
     def __init__(self, nest: LoopNest, name: str, vector_bytes: int) -> None:
-        self.nest = nest
+        self.nest = nest = without_reduction(nest)
         self.accesses = list_accesses(nest)
-        self.pointers = {access: f"%p{order}" for order, access in enumerate(self.accesses)}
+        pointers = {access: f"%p{order}" for order, access in enumerate(self.accesses)}
         arguments = [("ptr", f"%p{order}") for order in range(len(self.accesses))]
         self.f = Function(name, [*arguments, ("ptr", "%status")], linkage="internal")
         self.vector = choose_vector_axis(nest)
@@ -62,38 +99,41 @@ class LoopEmitter:
             (reduced if nest.reduced[self.vector] else parallel).append(self.vector)
         self.order = [*parallel, *reduced]
         self.first_reduced = len(parallel)
-        self.axes_of = self._dependences()
-        self.memory = MemoryEmitter(nest, self.f, self.pointers, self.vector)
-        self.values: dict[int, Value] = {}
-        self.lanes = 1
-        self.accumulators: dict[int, tuple[str, str | None]] = {}
+        self.axes_of = dependences(nest)
+        self.unrolled, self.most = self._choose_unrolled()
+        self.memory = MemoryEmitter(nest, self.f, pointers, self.vector, self.unrolled)
+        self.values: dict[int, list[Value]] = {}
+        self.lanes, self.copies = 1, 1
+        self.sums: dict[int, tuple[Accumulator, list[list[str]], list[list[str]]]] = {}
 
     def _lanes(self, vector_bytes: int) -> int:
         """Lanes for the widest dtype that is computed with."""
-        size = 1
-        for expression in self.nest.expressions:
-            size = max(size, expression.dtype.itemsize)
-        size = max(size, 4)
+        size = max(4, *(e.dtype.itemsize for e in self.nest.expressions))
         lanes = vector_bytes // size
         extent = 1 if self.vector is None else self.nest.extents[self.vector]
         while lanes > 1 and lanes // 2 >= extent:
             lanes //= 2
         return lanes
 
-    def _dependences(self) -> list[set[int]]:
-        result: list[set[int]] = []
-        for expression in self.nest.expressions:
-            axes: set[int] = set()
-            if expression.access is not None:
-                axes.update(_axes(expression.access.strides))
-                for guard in expression.access.guards:
-                    axes.update(_axes(guard.strides))
-            if expression.kind == "index":
-                axes.add(expression.value)
-            for position in expression.inputs:
-                axes |= result[position]
-            result.append(axes)
-        return result
+    def _choose_unrolled(self) -> tuple[int | None, int]:
+        """The axis to unroll, and how often: reductions need several sums at once."""
+        nest = self.nest
+        if not any(nest.reduced) or self.vector is None:
+            return None, 1
+        most = min(COPIES, UNROLLED // len(nest.expressions))
+        vectors = nest.extents[self.vector] // self.width
+        innermost = self.order[-1]
+        if vectors > 1 or innermost == self.vector:
+            axis, count = self.vector, vectors
+        else:
+            axis, count = innermost, nest.extents[innermost]
+        while most > 1 and most > count:
+            most //= 2
+        return (axis, most) if most > 1 else (None, 1)
+
+    def _step(self, axis: int) -> int:
+        """How far apart the copies of an axis are."""
+        return self.width if axis == self.vector else 1
 
     # -- loops --------------------------------------------------------------------------------
 
@@ -113,61 +153,80 @@ class LoopEmitter:
         elif following > self.first_reduced:
             self._open_reduced(following)
         else:
-            self._open(following)
+            self._open(following, 0, self.nest.extents[self.order[following]])
         for position in emitted:
             del self.values[position]
 
-    def _open(self, level: int) -> None:
+    def _open(self, level: int, start: int, stop: int) -> None:
+        """A loop over [start, stop) of an axis: unrolled, then plain, then a masked tail."""
         axis = self.order[level]
-        extent = self.nest.extents[axis]
-        if axis != self.vector:
-            self._range(level, axis, 0, extent, 1)
-            return
-        whole = extent // self.width * self.width
-        if whole:
+        before = self.lanes, self.copies, self.memory.mask
+        step = self._step(axis)
+        if axis == self.vector:
             self.lanes, self.memory.mask = self.width, None
-            self._range(level, axis, 0, whole, self.width)
-        if extent > whole:
-            self.lanes, self.memory.mask = self.width, extent - whole
-            self.memory.index[axis] = str(whole)
-            self._level(level)
-        self.lanes, self.memory.mask = 1, None
+        if axis == self.unrolled:
+            whole = start + (stop - start) // (step * self.most) * step * self.most
+            self.copies = self.most
+            self._range(level, axis, start, whole, step * self.most)
+            self.copies, start = 1, whole
+        whole = start + (stop - start) // step * step
+        self._range(level, axis, start, whole, step)
+        if stop > whole:
+            self.memory.mask = stop - whole
+            with self.memory.at(axis, str(whole)):
+                self._level(level)
+        self.lanes, self.copies, self.memory.mask = before
 
     def _range(self, level: int, axis: int, start: int, stop: int, step: int) -> None:
-        if stop - start <= step:
-            self.memory.index[axis] = str(start)
-            self._level(level)
+        if stop <= start:
             return
-        with self.f.loop(str(start), str(stop), step, f"i{axis}_") as index:
-            self.memory.index[axis] = index
+        if stop - start <= step:
+            with self.memory.at(axis, str(start)):
+                self._level(level)
+            return
+        with (
+            self.f.loop(str(start), str(stop), step, f"i{axis}_") as index,
+            self.memory.at(axis, index),
+        ):
             self._level(level)
 
     # -- reductions ---------------------------------------------------------------------------
 
     def _reduce(self, level: int) -> None:
         """Accumulate over the reduced axes, then store."""
-        vector_inside = self.vector is not None and self.nest.reduced[self.vector]
-        outside_lanes, outside_mask = self.lanes, self.memory.mask
-        lanes = self.width if vector_inside else self.lanes
-        self.chunk_level = self._find_chunk_level(level)
+        outside = self.lanes, self.memory.mask
+        lanes = self.width if self._is_reduced(self.vector) else self.lanes
+        side_by_side = self.copies
+        count = self.most if self._is_reduced(self.unrolled) else self.copies
+        chunk = self.chunk_level = self._find_chunk_level(level)
+        self.sums = {}
         for order, store in enumerate(self.nest.stores):
-            dtype = self.nest.expressions[store.expression].dtype
-            kind = vector_of(scalar_type(dtype), lanes)
-            inner = self.f.reserve(kind)
-            outer = self.f.reserve(kind) if self.chunk_level is not None else None
-            self.accumulators[order] = (inner, outer)
-            self._reset(store, inner, lanes)
-            if outer is not None:
-                self._reset(store, outer, lanes)
+            if store.reduction is None:
+                continue
+            sum_ = Accumulator(self.nest, store, self.f)
+            inner = [sum_.reserve(lanes) for _ in range(count)]
+            outer = [sum_.reserve(lanes) for _ in range(count)] if chunk is not None else []
+            for slots in (*inner, *outer):
+                sum_.write(slots, sum_.neutral(lanes))
+            self.sums[order] = sum_, inner, outer
         self._open_reduced(level)
-        self.lanes, self.memory.mask = outside_lanes, outside_mask
-        for order, store in enumerate(self.nest.stores):
-            inner, outer = self.accumulators[order]
-            dtype = self.nest.expressions[store.expression].dtype
-            value = self._load_slot(outer or inner, dtype, lanes)
-            if vector_inside:
-                value = self._across(store.reduction or "sum", value)
-            self.memory.store(store.access, value)
+        self.lanes, self.memory.mask = outside
+        self.copies = side_by_side
+        for sum_, inner, outer in self.sums.values():
+            results = [sum_.read(slots, lanes) for slots in outer or inner]
+            if self._is_reduced(self.unrolled):
+                while len(results) > 1:
+                    pairs = zip(results[::2], results[1::2], strict=True)
+                    results = [sum_.combine(a, b) for a, b in pairs]
+            for copy, values in enumerate(results):
+                if self._is_reduced(self.vector):
+                    values = sum_.across(values)
+                self.memory.shift = copy * self.width
+                self.memory.store(sum_.store.access, values[-1])
+            self.memory.shift = 0
+
+    def _is_reduced(self, axis: int | None) -> bool:
+        return axis is not None and self.nest.reduced[axis]
 
     def _find_chunk_level(self, first: int) -> int | None:
         """The outermost level whose loops inside add at most CHUNK terms; None without need."""
@@ -175,8 +234,7 @@ class LoopEmitter:
         found = None
         for level in reversed(range(first, len(self.order))):
             axis = self.order[level]
-            extent = self.nest.extents[axis]
-            terms *= -(-extent // self.width) if axis == self.vector else extent
+            terms *= -(-self.nest.extents[axis] // self._terms_at_once(axis))
             if terms > CHUNK:
                 break
             found = level
@@ -184,87 +242,53 @@ class LoopEmitter:
             return None
         return len(self.order) if found is None else found
 
+    def _terms_at_once(self, axis: int) -> int:
+        """Elements of a reduced axis that go to different sums."""
+        return self._step(axis) * (self.most if axis == self.unrolled else 1)
+
     def _open_reduced(self, level: int) -> None:
         """The loops over reduced axes, with partial sums moved on at the chunk level."""
+        extent = self.nest.extents[self.order[level]]
         if level == self.chunk_level and level < len(self.order):
-            self._open(level)
+            self._open(level, 0, extent)
             self._flush()
         elif self.chunk_level == len(self.order) and level == len(self.order) - 1:
             self._open_strips(level)
         else:
-            self._open(level)
+            self._open(level, 0, extent)
 
     def _open_strips(self, level: int) -> None:
         """The innermost axis alone exceeds a chunk: it is walked in strips."""
         axis = self.order[level]
         extent = self.nest.extents[axis]
-        step = CHUNK * (self.width if axis == self.vector else 1)
-        whole = extent // step * step
-        unit = self.width if axis == self.vector else 1
+        at_once = self._terms_at_once(axis)
+        whole = extent // (CHUNK * at_once) * CHUNK * at_once
+        before = self.lanes, self.copies
         if axis == self.vector:
             self.lanes, self.memory.mask = self.width, None
-        if whole:
-            with self.f.loop("0", str(whole), step, "strip") as start:
-                stop = self.f.emit(f"add i64 {start}, {step}")
-                with self.f.loop(start, stop, unit, f"i{axis}_") as index:
-                    self.memory.index[axis] = index
-                    self._level(level)
-                self._flush()
-        rest = extent - whole
-        full = rest // unit * unit
-        if full:
-            self._range(level, axis, whole, whole + full, unit)
-        if rest > full:
-            self.memory.mask = rest - full
-            self.memory.index[axis] = str(whole + full)
-            self._level(level)
-        self._flush()
-        self.lanes, self.memory.mask = 1, None
+        if axis == self.unrolled:
+            self.copies = self.most
+        with self.f.loop("0", str(whole), CHUNK * at_once, "strip") as start:
+            stop = self.f.emit(f"add i64 {start}, {CHUNK * at_once}")
+            with (
+                self.f.loop(start, stop, at_once, f"i{axis}_") as index,
+                self.memory.at(axis, index),
+            ):
+                self._level(level)
+            self._flush()
+        self.lanes, self.copies = before
+        if extent > whole:
+            self._open(level, whole, extent)
+            self._flush()
 
     def _flush(self) -> None:
         """Add the inner partial results to the outer ones."""
-        for order, store in enumerate(self.nest.stores):
-            inner, outer = self.accumulators[order]
-            assert outer is not None
-            dtype = self.nest.expressions[store.expression].dtype
-            lanes = self.width if self._vector_reduced() else self.lanes
-            a, b = self._load_slot(outer, dtype, lanes), self._load_slot(inner, dtype, lanes)
-            total = self._combine(store.reduction or "sum", a, b)
-            self.f.do(f"store {total.kind} {total.name}, ptr {outer}, align 64")
-            self._reset(store, inner, lanes)
-
-    def _vector_reduced(self) -> bool:
-        return self.vector is not None and self.nest.reduced[self.vector]
-
-    def _reset(self, store: Store, slot: str, lanes: int) -> None:
-        dtype = self.nest.expressions[store.expression].dtype
-        neutral = VectorMath(self.f, lanes).constant(neutral_of(store, dtype), dtype)
-        self.f.do(f"store {neutral.kind} {neutral.name}, ptr {slot}, align 64")
-
-    def _load_slot(self, slot: str, dtype: DType, lanes: int) -> Value:
-        kind = vector_of(scalar_type(dtype), lanes)
-        return Value(self.f.emit(f"load {kind}, ptr {slot}, align 64"), dtype, lanes)
-
-    def _combine(self, reduction: str, a: Value, b: Value) -> Value:
-        math_ = VectorMath(self.f, a.lanes)
-        name = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum"}[reduction]
-        return emit_elementwise(math_, name, a.dtype, [a, b])
-
-    def _across(self, reduction: str, value: Value) -> Value:
-        """Combine the lanes of a vector in a fixed tree of halves."""
-        while value.lanes > 1:
-            half = value.lanes // 2
-            parts = []
-            for start in (0, half):
-                numbers = ", ".join(f"i32 {n}" for n in range(start, start + half))
-                text = f"shufflevector {value.kind} {value.name}, {value.kind} poison, "
-                name = self.f.emit(text + f"<{half} x i32> <{numbers}>")
-                if half == 1:
-                    element = vector_of(scalar_type(value.dtype), 1)
-                    name = self.f.emit(f"extractelement <1 x {element}> {name}, i64 0")
-                parts.append(Value(name, value.dtype, half))
-            value = self._combine(reduction, parts[0], parts[1])
-        return value
+        lanes = self.width if self._is_reduced(self.vector) else self.lanes
+        for sum_, inner, outer in self.sums.values():
+            for near, far in zip(inner, outer, strict=True):
+                total = sum_.combine(sum_.read(far, lanes), sum_.read(near, lanes))
+                sum_.write(far, total)
+                sum_.write(near, sum_.neutral(lanes))
 
     # -- expressions --------------------------------------------------------------------------
 
@@ -274,62 +298,82 @@ class LoopEmitter:
         for position, expression in enumerate(self.nest.expressions):
             if position in self.values or not self.axes_of[position] <= known:
                 continue
-            self.values[position] = self._expression(position, expression)
+            axes = self.axes_of[position]
+            copies = self.copies if self.unrolled in axes else 1
+            lanes = self.lanes if self.vector in axes else 1
+            values = []
+            for copy in range(copies):
+                self.memory.shift = copy * self._step(self.unrolled or 0) if copy else 0
+                values.append(self._expression(expression, copy, lanes))
+            self.memory.shift = 0
+            self.values[position] = values
             emitted.append(position)
         return emitted
 
-    def _expression(self, position: int, expression: Expression) -> Value:
-        lanes = self.lanes if self.vector in self.axes_of[position] else 1
+    def _value(self, position: int, copy: int, lanes: int) -> Value:
+        """The value of an expression for a copy, in as many lanes as are wanted."""
+        values = self.values[position]
+        value = values[copy] if len(values) > 1 else values[0]
+        if value.lanes == lanes:
+            return value
+        return VectorMath(self.f, lanes).splat(value.name, value.dtype)
+
+    def _expression(self, expression: Expression, copy: int, lanes: int) -> Value:
         math_ = VectorMath(self.f, lanes)
         if expression.kind == "constant":
             return math_.constant(expression.value, expression.dtype)
         if expression.kind == "index":
-            return math_.cast(self.memory.index_value(expression.value, lanes), expression.dtype)
+            return self.memory.index_value(expression.value, lanes, expression.dtype)
+        if expression.kind == "inside":
+            inside = self.memory.guard_mask(expression.value, lanes)
+            return inside or math_.constant(True, expression.dtype)
         if expression.kind == "load":
             assert expression.access is not None
             return self.memory.load(expression.access, expression.dtype, lanes)
+        inputs = [self._value(p, copy, lanes) for p in expression.inputs]
         if expression.kind == "gather":
-            return self.memory.gather(
-                expression, self._widen(self.values[expression.inputs[0]], lanes), lanes
-            )
-        inputs = [self._widen(self.values[p], lanes) for p in expression.inputs]
+            return self.memory.gather(expression, inputs[0], lanes)
         return emit_elementwise(math_, expression.kind, expression.dtype, inputs)
-
-    def _widen(self, value: Value, lanes: int) -> Value:
-        if value.lanes == lanes:
-            return value
-        return VectorMath(self.f, lanes).splat(value.name, value.dtype)
 
     # -- results ------------------------------------------------------------------------------
 
     def _finish(self) -> None:
         """At the innermost point: accumulate or store."""
         for order, store in enumerate(self.nest.stores):
-            value = self._widen(self.values[store.expression], self.lanes)
-            if store.reduction is None:
-                self.memory.store(store.access, value)
-                continue
-            inner, _ = self.accumulators[order]
-            if self.memory.mask is not None and self._vector_reduced():
-                math_ = VectorMath(self.f, self.lanes)
-                neutral = math_.constant(neutral_of(store, value.dtype), value.dtype)
-                tail = Value(self.memory.tail(self.lanes) or "", bool_, self.lanes)
-                value = math_.select(tail, value, neutral)
-            total = self._combine(
-                store.reduction, self._load_slot(inner, value.dtype, self.lanes), value
-            )
-            self.f.do(f"store {total.kind} {total.name}, ptr {inner}, align 64")
+            for copy in range(self.copies):
+                if store.reduction is not None:
+                    self._accumulate(order, copy)
+                    continue
+                value = self._value(store.expression, copy, self.lanes)
+                self.memory.shift = copy * self._step(self.unrolled or 0) if copy else 0
+                if store.index is not None:
+                    self.memory.add_at(store, value, self._value(store.index, copy, self.lanes))
+                else:
+                    self.memory.store(store.access, value)
+                self.memory.shift = 0
+
+    def _accumulate(self, order: int, copy: int) -> None:
+        sum_, inner, _ = self.sums[order]
+        values = [self._value(part, copy, self.lanes) for part in sum_.parts]
+        tail = self.memory.tail(self.lanes)
+        if tail is not None and self._is_reduced(self.vector):
+            values = sum_.only(tail, values)
+        slots = inner[copy]
+        sum_.write(slots, sum_.combine(sum_.read(slots, self.lanes), values))
 
 
-def neutral_of(store: Store, dtype: DType) -> Any:
-    """What changes nothing in a reduction of this dtype."""
-    value = NEUTRAL[store.reduction or "sum"]
-    if isinstance(value, float) and dtype.kind in "iub":
-        if dtype.kind == "b":
-            return value > 0
-        limits = np.iinfo(dtype)
-        return limits.max if value > 0 else limits.min
-    return value
+def without_reduction(nest: LoopNest) -> LoopNest:
+    """Where no axis is reduced, a reduction over one element is that element."""
+    if any(nest.reduced):
+        return nest
+    stores: list[Store] = []
+    for store in nest.stores:
+        if store.reduction is None:
+            stores.append(store)
+        else:
+            place = store.expression if store.position is None else store.position
+            stores.append(Store(store.access, place))
+    return replace(nest, stores=tuple(stores))
 
 
 def list_accesses(nest: LoopNest) -> list[Access]:

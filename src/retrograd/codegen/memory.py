@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from ..ir.loops import Access, Expression, LoopNest
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ..ir.loops import Access, Expression, Guard, LoopNest, Store
 from ..ir.types import DType, bool_, int64
-from .emit import Function, memory_type, vector_of
+from .elementwise import emit_elementwise
+from .emit import Function, memory_type, scalar_type, vector_of
 from .vectors import Value, VectorMath
 
 
@@ -16,73 +20,118 @@ class MemoryEmitter:
         function: where the text goes.
         pointers: the name of the pointer of each access; its offset is in it already.
         vector: the axis along which lanes lie; None for scalar code.
+        unrolled: the axis along which copies of the body lie.
     """
 
     def __init__(
-        self, nest: LoopNest, function: Function, pointers: dict[Access, str], vector: int | None
+        self,
+        nest: LoopNest,
+        function: Function,
+        pointers: dict[Access, str],
+        vector: int | None,
+        unrolled: int | None = None,
     ) -> None:
         self.f = function
-        self.pointers = pointers
         self.vector = vector
-        self.index: dict[int, str] = {}
+        self.unrolled = unrolled
+        self.shift = 0  # how far the copy that is written lies along the unrolled axis
         self.mask: int | None = None  # the number of valid lanes in the tail
-        self.dtypes: dict[Access, DType] = {}
+        self._index: dict[int, str] = {}
+        self._pointers = dict(pointers)
+        self._places: dict[Guard, str] = {}  # the sum of a guard's strides times indices
+        self._dtypes: dict[Access, DType] = {}
         for expression in nest.expressions:
             if expression.access is not None:
-                self.dtypes[expression.access] = expression.dtype
+                self._dtypes[expression.access] = expression.dtype
+                self._places.update(dict.fromkeys(expression.access.guards, "0"))
+            if expression.kind == "inside":
+                self._places.update(dict.fromkeys(expression.value, "0"))
         for store in nest.stores:
-            self.dtypes[store.access] = nest.expressions[store.expression].dtype
+            place = store.expression if store.position is None else store.position
+            self._dtypes[store.access] = nest.expressions[place].dtype
 
-    def index_value(self, axis: int, lanes: int) -> Value:
-        """The loop index of an axis as int64."""
+    @contextmanager
+    def at(self, axis: int, index: str) -> Iterator[None]:
+        """Inside, the index of an axis (of the first lane) is known, and every address moves."""
+        pointers, places = dict(self._pointers), dict(self._places)
+        steps: dict[int, str] = {}
+        self._index[axis] = index
+        for access, pointer in pointers.items():
+            step = self._times(index, access.strides[axis], steps)
+            if step != "0":
+                element = memory_type(self._dtypes[access])
+                text = f"getelementptr {element}, ptr {pointer}, i64 {step}"
+                self._pointers[access] = self.f.emit(text)
+        for guard, place in places.items():
+            step = self._times(index, guard.strides[axis], steps)
+            if step != "0":
+                moved = step if place == "0" else self.f.emit(f"add nsw i64 {place}, {step}")
+                self._places[guard] = moved
+        yield
+        self._pointers, self._places = pointers, places
+
+    def _times(self, index: str, stride: int, known: dict[int, str]) -> str:
+        if not index.startswith("%"):
+            return str(int(index) * stride)
+        if stride in (0, 1):
+            return index if stride else "0"
+        if stride not in known:
+            known[stride] = self.f.emit(f"mul nsw i64 {index}, {stride}")
+        return known[stride]
+
+    def index_value(self, axis: int, lanes: int, dtype: DType = int64) -> Value:
+        """The loop index of an axis in a dtype."""
         math_ = VectorMath(self.f, lanes)
+        index, shift = self._index[axis], self.shift if axis == self.unrolled else 0
+        if not index.startswith("%"):
+            index, shift = str(int(index) + shift), 0
+        if shift:
+            index = self.f.emit(f"add i64 {index}, {shift}")
         if axis != self.vector or lanes == 1:
-            return math_.splat(self.index[axis], int64)
-        steps = ", ".join(f"i64 {n}" for n in range(lanes))
-        base = math_.splat(self.index[axis], int64)
-        return Value(self.f.emit(f"add {base.kind} {base.name}, <{steps}>"), int64, lanes)
-
-    def _affine(self, offset: int, strides: tuple[int, ...], skip: int | None = None) -> str:
-        """`offset + sum(strides * index)` as a scalar int64."""
-        total = None if not offset else str(offset)
-        for axis, stride in enumerate(strides):
-            if not stride or axis == skip:
-                continue
-            term = self.index[axis]
-            if stride != 1:
-                term = self.f.emit(f"mul nsw i64 {term}, {stride}")
-            total = term if total is None else self.f.emit(f"add nsw i64 {total}, {term}")
-        return "0" if total is None else total
+            if not index.startswith("%"):
+                return math_.constant(int(index), dtype)
+            scalar = VectorMath(self.f, 1).cast(Value(index, int64, 1), dtype)
+            return math_.splat(scalar.name, dtype)
+        wide = dtype if dtype.kind in "iu" else int64
+        base = VectorMath(self.f, 1).cast(Value(index, int64, 1), wide)
+        first = math_.splat(base.name, wide)
+        steps = ", ".join(f"{scalar_type(wide)} {n}" for n in range(lanes))
+        name = self.f.emit(f"add {first.kind} {first.name}, <{steps}>")
+        return math_.cast(Value(name, wide, lanes), dtype)
 
     def _address(self, access: Access) -> str:
-        """The address of the first lane. The offset is in the pointer already."""
-        offset = self._affine(0, access.strides)
-        pointer = self.pointers[access]
-        if offset == "0":
+        """The address of the first lane of the copy."""
+        pointer = self._pointers[access]
+        step = 0 if self.unrolled is None else self.shift * access.strides[self.unrolled]
+        if not step:
             return pointer
-        return self.f.emit(f"getelementptr {self._memory(access)}, ptr {pointer}, i64 {offset}")
+        element = memory_type(self._dtypes[access])
+        return self.f.emit(f"getelementptr {element}, ptr {pointer}, i64 {step}")
 
-    def _memory(self, access: Access) -> str:
-        return memory_type(self.dtypes[access])
-
-    def _guard_mask(self, access: Access, lanes: int) -> Value | None:
+    def guard_mask(self, guards: Sequence[Guard], lanes: int) -> Value | None:
         """The lanes where all guards hold; None without guards."""
         math_ = VectorMath(self.f, lanes)
         result: Value | None = None
-        for guard in access.guards:
+        for guard in guards:
             stride = guard.strides[self.vector] if self.vector is not None and lanes > 1 else 0
-            place = math_.splat(
-                self._affine(guard.offset, guard.strides, self.vector if stride else None), int64
-            )
+            offset = guard.offset
+            if self.unrolled is not None:
+                offset += guard.strides[self.unrolled] * self.shift
+            place = self._places[guard]
+            # Below zero is far above any limit without sign: one comparison is enough.
+            if offset:
+                place = self.f.emit(f"add i64 {place}, {offset}")
             if stride:
-                index = self.index_value(self.vector or 0, lanes)
-                place = math_.binary(
-                    "add", place, math_.binary("mul", index, math_.constant(stride, int64))
-                )
-            low = math_.compare("ge", place, math_.constant(0, int64), bool_)
-            high = math_.compare("lt", place, math_.constant(guard.limit, int64), bool_)
-            both = math_.binary("and", low, high)
-            result = both if result is None else math_.binary("and", result, both)
+                first = math_.splat(place, int64)
+                steps = ", ".join(f"i64 {n * stride}" for n in range(lanes))
+                name = self.f.emit(f"add {first.kind} {first.name}, <{steps}>")
+                limit = math_.constant(guard.limit, int64)
+                text = f"icmp ult {first.kind} {name}, {limit.name}"
+                inside = Value(self.f.emit(text), bool_, lanes)
+            else:
+                inside_scalar = self.f.emit(f"icmp ult i64 {place}, {guard.limit}")
+                inside = math_.splat(inside_scalar, bool_)
+            result = inside if result is None else math_.binary("and", result, inside)
         return result
 
     def tail(self, lanes: int) -> str | None:
@@ -93,7 +142,7 @@ class MemoryEmitter:
         return f"<{bits}>"
 
     def _full_mask(self, access: Access, lanes: int) -> str | None:
-        guards = self._guard_mask(access, lanes)
+        guards = self.guard_mask(access.guards, lanes)
         tail = self.tail(lanes)
         if guards is None:
             return tail
@@ -181,14 +230,10 @@ class MemoryEmitter:
         moved = math_.binary("mul", index, math_.constant(scale, int64))
         stride = access.strides[self.vector] if self.vector is not None and lanes > 1 else 0
         if stride:
-            steps = math_.binary(
-                "mul", self.index_value(self.vector or 0, lanes), math_.constant(stride, int64)
-            )
-            moved = math_.binary("add", moved, steps)
-        base = self._affine(0, access.strides, self.vector if stride else None)
-        moved = math_.binary("add", moved, math_.splat(base, int64))
+            steps = ", ".join(f"i64 {n * stride}" for n in range(lanes))
+            moved = Value(self.f.emit(f"add {moved.kind} {moved.name}, <{steps}>"), int64, lanes)
         element = memory_type(expression.dtype)
-        pointer = self.pointers[access]
+        pointer = self._address(access)
         if lanes == 1:
             slot = self.f.reserve(element, 8)
             self.f.do(f"store {element} zeroinitializer, ptr {slot}, align 8")
@@ -257,6 +302,35 @@ class MemoryEmitter:
             (f"<{lanes} x ptr>", pointers),
             (f"<{lanes} x i1>", tail or "splat (i1 true)"),
         )
+
+    def add_at(self, store: Store, value: Value, index: Value) -> None:
+        """Add a value to memory at an address that depends on one index for all lanes."""
+        access, lanes = store.access, value.lanes
+        number = self._first_lane(index)
+        place = VectorMath(self.f, 1).cast(number, int64).name
+        inside = self.f.emit(f"icmp ult i64 {place}, {store.limit}")
+        self._report(Value(inside, bool_, 1), 1)
+        with self.f.when(inside):
+            step = self.f.emit(f"mul nsw i64 {place}, {store.scale}")
+            element = memory_type(value.dtype)
+            base, pointer = self._pointers[access], self._address(access)
+            self._pointers[access] = self.f.emit(
+                f"getelementptr {element}, ptr {pointer}, i64 {step}"
+            )
+            shift, self.shift = self.shift, 0
+            whole = Access(access.buffer, access.offset, access.strides)
+            before = self.load(whole, value.dtype, lanes)
+            total = emit_elementwise(
+                VectorMath(self.f, lanes), "add", value.dtype, [before, value]
+            )
+            self.store(access, total)
+            self.shift, self._pointers[access] = shift, base
+
+    def _first_lane(self, value: Value) -> Value:
+        if value.lanes == 1:
+            return value
+        name = self.f.emit(f"extractelement {value.kind} {value.name}, i64 0")
+        return Value(name, value.dtype, 1)
 
     def _call_void(self, intrinsic: str, *arguments: tuple[str, str]) -> None:
         kinds = ", ".join(kind for kind, _ in arguments)

@@ -18,10 +18,14 @@ class Arena:
     size: int
 
 
-def plan_arena(schedule: Schedule) -> Arena:
+def plan_arena(schedule: Schedule, guard: int = 0) -> Arena:
     """First-fit by size over lifetimes, from the first kernel that writes a buffer to the last use.
 
     Outputs are not in the arena.
+
+    Args:
+        schedule: the kernels and buffers.
+        guard: bytes to leave free behind each buffer; then no place is used twice.
     """
     first: dict[int, int] = {}
     last: dict[int, int] = {}
@@ -39,11 +43,11 @@ def plan_arena(schedule: Schedule) -> Arena:
     places: dict[int, int] = {}
     size = 0
     for number in inside:
-        need = -(-max(schedule.buffers[number].bytes, 1) // ALIGNMENT) * ALIGNMENT
+        need = _rounded(schedule, number) + guard
         taken = sorted(
-            (places[other], places[other] + _rounded(schedule, other))
+            (places[other], places[other] + _rounded(schedule, other) + guard)
             for other in places
-            if first[other] <= last[number] and first[number] <= last[other]
+            if guard or (first[other] <= last[number] and first[number] <= last[other])
         )
         place = 0
         for start, stop in taken:

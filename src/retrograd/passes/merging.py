@@ -11,7 +11,6 @@ from ..ir.loops import (
     Kernel,
     LoopNest,
     Schedule,
-    Store,
 )
 
 LIMIT = 200
@@ -61,7 +60,7 @@ def merge_nests(first: LoopNest, second: LoopNest) -> LoopNest | None:
         return None
     stored: dict[Access, int] = {}
     for store in first.stores:
-        if store.reduction is None:
+        if store.reduction is None and store.index is None:
             stored[store.access] = store.expression
     written = writes(first)
     if written & writes(second):
@@ -85,5 +84,5 @@ def merge_nests(first: LoopNest, second: LoopNest) -> LoopNest | None:
             expressions.append(moved)
         place[position] = known[moved]
     stores = [*first.stores]
-    stores += [Store(s.access, place[s.expression], s.reduction) for s in second.stores]
+    stores += [store.moved(store.access, place.__getitem__) for store in second.stores]
     return LoopNest(first.extents, first.reduced, tuple(expressions), tuple(stores))

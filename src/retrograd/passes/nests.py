@@ -146,10 +146,11 @@ def collapse(nest: LoopNest) -> LoopNest:
     def shrink(access: Access | None) -> Access | None:
         if access is None:
             return None
-        guards = tuple(
-            Guard(g.offset, tuple(g.strides[a] for a in last), g.limit) for g in access.guards
-        )
+        guards = shrink_guards(access.guards)
         return Access(access.buffer, access.offset, tuple(access.strides[a] for a in last), guards)
+
+    def shrink_guards(guards: tuple[Guard, ...]) -> tuple[Guard, ...]:
+        return tuple(Guard(g.offset, tuple(g.strides[a] for a in last), g.limit) for g in guards)
 
     expressions = []
     for expression in nest.expressions:
@@ -159,6 +160,8 @@ def collapse(nest: LoopNest) -> LoopNest:
                 value = place[value]
             else:  # an axis of size 1
                 kind, value = "constant", 0
+        elif kind == "inside":
+            value = shrink_guards(value)
         expressions.append(
             Expression(kind, expression.dtype, expression.inputs, shrink(expression.access), value)
         )
@@ -166,7 +169,7 @@ def collapse(nest: LoopNest) -> LoopNest:
     for store in nest.stores:
         access = shrink(store.access)
         assert access is not None
-        stores.append(Store(access, store.expression, store.reduction))
+        stores.append(store.moved(access, lambda position: position))
     return LoopNest(extents, reduced, tuple(expressions), tuple(stores))
 
 
@@ -179,10 +182,8 @@ def _merges(nest: LoopNest, outer: int, inner: int) -> bool:
     size = nest.extents[inner]
     accesses = [e.access for e in nest.expressions if e.access is not None]
     accesses += [store.access for store in nest.stores]
-    for access in accesses:
-        if access.strides[outer] != access.strides[inner] * size:
-            return False
-        for guard in access.guards:
-            if guard.strides[outer] != guard.strides[inner] * size:
-                return False
-    return True
+    guards = [guard for access in accesses for guard in access.guards]
+    for expression in nest.expressions:
+        if expression.kind == "inside":
+            guards += expression.value
+    return all(x.strides[outer] == x.strides[inner] * size for x in (*accesses, *guards))

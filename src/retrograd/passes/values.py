@@ -106,7 +106,7 @@ class Values:
     def constant(self, atom: Constant) -> View:
         known = self.constants.get(id(atom))
         if known is None:
-            value = np.ascontiguousarray(atom.value)
+            value = np.asarray(atom.value, order="C")
             number = self.add(Buffer(atom.type.dtype, atom.type.shape, "constant", value=value))
             known = self.constants[id(atom)] = self.view(number)
         return known
