@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ..ir.types import DType, bool_
+from .functions import FUNCTIONS
+from .terms import Row
 from .vectors import Value, VectorMath
-
-Row = Callable[[VectorMath, list[Value]], Value]
 
 
 def _arithmetic(float_code: str, int_code: str) -> Row:
@@ -96,6 +94,7 @@ ROWS: dict[str, Row] = {
     "is_finite": _is_finite,
     "stop_gradient": lambda m, x: x[0],
     "where": lambda m, x: m.select(x[0], x[1], x[2]),
+    **FUNCTIONS,
 }
 
 
