@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import interpret
+from .binding import Binding, make_key
 from .errors import ArgumentError, ArgumentTypeError, hide_internal_frames, suggest
 from .ir import Graph, format_graph
 from .ir.types import float32, int32
 from .ops.promotion import convert
-from .staging import Call, Staged, describe, trace
+from .staging import AMBIENT, Call, Staged, describe, trace
 from .trace import Array, Tracer
 from .transforms import parameter_names
 
@@ -81,6 +82,7 @@ class CompiledFunction:
         self.executor = executor
         self.programs: dict[Any, Program] = {}
         self._names = parameter_names(function)
+        self._bindings: dict[Any, Binding] = {}
 
     @property
     def trace_count(self) -> int:
@@ -88,6 +90,11 @@ class CompiledFunction:
         return len(self.programs)
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        key = make_key(arguments, keywords)
+        if key is not None:
+            binding = self._bindings.get(key)
+            if binding is not None and binding.is_valid(arguments):
+                return self._run_bound(binding, arguments)
         try:
             call = describe(arguments, keywords, self._names)
             if any(isinstance(leaf.value, Tracer) for leaf in call.leaves):
@@ -103,10 +110,41 @@ class CompiledFunction:
                 )
             ]
             program.staged.write_back(call, outputs)
+            if key is not None and Binding.can_bind(call, program.staged):
+                self._bind(key, call, program, arguments)
             return program.staged.rebuild(outputs)
         except Exception as error:
             hide_internal_frames(error)
             raise
+
+    def _bind(self, key: Any, call: Call, program: Program, arguments: Sequence[Any]) -> None:
+        """Remember the places of this call's Arrays, until one of its objects is gone."""
+        bindings = self._bindings
+
+        def forget() -> None:
+            bindings.pop(key, None)
+
+        bindings[key] = Binding(call, program.staged, program.execute, arguments, forget)
+
+    def _run_bound(self, binding: Binding, arguments: Sequence[Any]) -> Any:
+        """Run a program whose inputs and outputs have known places."""
+        staged = binding.staged
+        inputs = binding.read(arguments)
+        inputs += [AMBIENT[index].read().concrete() for index in staged.ambient_inputs]
+        try:
+            values = binding.execute(staged.graph, inputs)
+        except Exception as error:
+            hide_internal_frames(error)
+            raise
+        outputs = [
+            _strengthen(Array(value), weak)
+            for value, weak in zip(values, staged.weak_outputs, strict=True)
+        ]
+        for position in binding.targets:
+            binding.write(position, outputs[position])
+        for index, position in staged.ambient_outputs:
+            AMBIENT[index].write(outputs[position])
+        return staged.rebuild(outputs)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -127,6 +165,8 @@ class CompiledFunction:
                 except NeedsState as request:
                     prepared.append(request.prepare(call))
                     call = describe(arguments, keywords, self._names)
+                    if call.key() in self.programs:
+                        return self.programs[call.key()], call
         except Exception:
             for original in prepared:
                 original.state = None

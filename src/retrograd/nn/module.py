@@ -26,7 +26,7 @@ from .collect import collect_value, replace_in
 
 Self = TypeVar("Self", bound="Module")
 
-INTERNAL = ("_path", "_level")
+INTERNAL = ("_path", "_level", "_version")
 FLAGS = ("_training", "_frozen", "_buffers")
 
 
@@ -85,17 +85,26 @@ class Module(Stateful):
     def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
         instance = object.__new__(cls)
         instance.__dict__.update(
-            _training=True, _frozen=False, _buffers=frozenset(), _level=recording_depth()
+            _training=True,
+            _frozen=False,
+            _buffers=frozenset(),
+            _level=recording_depth(),
+            _version=0,
         )
         return instance
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Buffer):
-            self.__dict__["_buffers"] = self._buffers | {name}
+            if name not in self._buffers:
+                self.__dict__["_buffers"] = self._buffers | {name}
+                self.__dict__["_version"] += 1
             value = value.value
         elif name in self._buffers and isinstance(value, (int, float, np.ndarray, np.generic)):
             value = as_array(value)
         self._check_and_own(name, value)
+        old = self.__dict__.get(name)
+        if not (isinstance(old, Array) and isinstance(value, Array) and old.type == value.type):
+            self.__dict__["_version"] += 1
         self.__dict__[name] = value
 
     def __delattr__(self, name: str) -> None:
@@ -103,6 +112,12 @@ class Module(Stateful):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
         self.__dict__["_buffers"] = self._buffers - {name}
         del self.__dict__[name]
+        self.__dict__["_version"] += 1
+
+    def set_flag(self, name: str, value: bool) -> None:
+        """Set `_training` or `_frozen` of this Module alone."""
+        self.__dict__[name] = value
+        self.__dict__["_version"] += 1
 
     def _check_and_own(self, name: str, value: Any) -> None:
         if isinstance(value, Tracer):
@@ -316,7 +331,7 @@ class Module(Stateful):
             True
         """
         for _, module in self.modules():
-            module.__dict__["_training"] = bool(mode)
+            module.set_flag("_training", bool(mode))
         return self
 
     def eval(self: Self) -> Self:
@@ -351,7 +366,7 @@ class Module(Stateful):
 
     def _set_frozen(self: Self, frozen: bool) -> Self:
         for _, module in self.modules():
-            module.__dict__["_frozen"] = frozen
+            module.set_flag("_frozen", frozen)
         return self
 
     # -- telling about itself -----------------------------------------------------------------

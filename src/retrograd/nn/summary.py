@@ -86,7 +86,7 @@ def _output_shapes(model: Module, example: tuple[Any, ...]) -> dict[str, str]:
         )
     finally:
         for _, module in model.modules():
-            module.__dict__["_training"] = training[id(module)]
+            module.set_flag("_training", training[id(module)])
     for node in staged.graph.nodes:
         shape = str(node.outputs[0].type.shape)
         parts = node.path.split(".") if node.path else []

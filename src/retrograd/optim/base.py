@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ Tree = Any
 Schedule = Callable[[Array], Any]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Transform:
     """A rule that turns gradients into updates: two pure functions.
 
@@ -28,6 +26,8 @@ class Transform:
         init: `init(parameters) -> state`.
         update: `update(gradients, state, parameters) -> (updates, state)`; trees of one
             structure. The updates are added to the parameters.
+        key: what the rule is, hashable; rules of one key are the same rule, and compiled programs
+            are shared between them. None: only the very same object is the same rule.
 
     Example:
         >>> from retrograd import optim, tree
@@ -42,8 +42,25 @@ class Transform:
         {'w': 2.0}
     """
 
-    init: Callable[[Tree], Tree]
-    update: Callable[[Tree, Tree, Tree], tuple[Tree, Tree]]
+    __slots__ = ("init", "key", "update")
+
+    def __init__(
+        self,
+        init: Callable[[Tree], Tree],
+        update: Callable[[Tree, Tree, Tree], tuple[Tree, Tree]],
+        key: Any = None,
+    ) -> None:
+        self.init = init
+        self.update = update
+        self.key = key
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Transform):
+            return NotImplemented
+        return self is other or (self.key is not None and self.key == other.key)
+
+    def __hash__(self) -> int:
+        return hash(self.key) if self.key is not None else object.__hash__(self)
 
 
 def chain_transforms(*transforms: Transform) -> Transform:
@@ -59,7 +76,8 @@ def chain_transforms(*transforms: Transform) -> Transform:
             states.append(part)
         return gradients, tuple(states)
 
-    return Transform(init, update)
+    keys = tuple(transform.key for transform in transforms)
+    return Transform(init, update, None if None in keys else keys)
 
 
 class Optimizer(Stateful):
@@ -93,9 +111,11 @@ class Optimizer(Stateful):
                 if isinstance(leaf, Array) and not isinstance(leaf, Tracer):
                     leaf.owner = (weakref.ref(self), "state")
         self.__dict__[name] = value
+        self.__dict__["_version"] = self.__dict__.get("_version", 0) + 1
 
     def state_items(self) -> list[tuple[str, Any, bool]]:
-        return [(k, v, False) for k, v in self.__dict__.items() if k not in ("_path", "_level")]
+        internal = ("_path", "_level", "_version")
+        return [(k, v, False) for k, v in self.__dict__.items() if k not in internal]
 
     def init(self, parameters: Tree) -> None:
         """Make the state for these parameters (a Module or a tree of Arrays).

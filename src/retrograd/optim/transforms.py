@@ -46,6 +46,7 @@ def scale_by(factor: float) -> Transform:
             map_tree(lambda gradient: gradient * factor, gradients),
             state,
         ),
+        key=("scale_by", factor),
     )
 
 
@@ -75,7 +76,9 @@ def scale_by_learning_rate(learning_rate: float | Schedule) -> Transform:
             return apply(state["learning_rate"], gradients), state
 
         return Transform(
-            lambda parameters: {"learning_rate": Array(np.array(number, float64))}, update
+            lambda parameters: {"learning_rate": Array(np.array(number, float64))},
+            update,
+            key=("scale_by_learning_rate",),  # the number is state
         )
 
     schedule: Callable[[Array], Any] = learning_rate
@@ -88,7 +91,9 @@ def scale_by_learning_rate(learning_rate: float | Schedule) -> Transform:
             )
         return apply(rate, gradients), {"step": state["step"] + 1}
 
-    return Transform(lambda parameters: {"step": _counter()}, update_scheduled)
+    return Transform(
+        lambda parameters: {"step": _counter()}, update_scheduled, key=_schedule_key(schedule)
+    )
 
 
 def add_decayed_weights(weight_decay: float) -> Transform:
@@ -109,6 +114,7 @@ def add_decayed_weights(weight_decay: float) -> Transform:
             map_tree(lambda g, w: g + w * weight_decay, gradients, parameters),
             state,
         ),
+        key=("add_decayed_weights", weight_decay),
     )
 
 
@@ -139,7 +145,11 @@ def trace_momentum(momentum: float, nesterov: bool = False) -> Transform:
             return map_tree(lambda g, m: g + m * momentum, gradients, trace), {"momentum": trace}
         return trace, {"momentum": trace}
 
-    return Transform(lambda parameters: {"momentum": _zeros(parameters)}, update)
+    return Transform(
+        lambda parameters: {"momentum": _zeros(parameters)},
+        update,
+        key=("trace_momentum", momentum, nesterov),
+    )
 
 
 def scale_by_adam(betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> Transform:
@@ -190,6 +200,7 @@ def scale_by_adam(betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) 
             "square": _zeros(parameters),
         },
         update,
+        key=("scale_by_adam", first, second, eps),
     )
 
 
@@ -233,9 +244,18 @@ def clip_by_global_norm(maximum: float) -> Transform:
         factor = minimum(maximum / (global_norm(gradients) + 1e-6), 1.0)
         return map_tree(lambda g: g * convert(factor, g.type.dtype), gradients), state
 
-    return Transform(_no_state, update)
+    return Transform(_no_state, update, key=("clip_by_global_norm", maximum))
 
 
 def _check_not_negative(name: str, value: float) -> None:
     if not 0 <= check_number(name, value) < float("inf"):
         raise ArgumentError(f"{name} is a finite number of at least 0, received {value}.")
+
+
+def _schedule_key(schedule: Callable[[Array], Any]) -> Any:
+    """The schedule itself, where it can be compared."""
+    try:
+        hash(schedule)
+    except TypeError:
+        return None
+    return ("schedule", schedule)

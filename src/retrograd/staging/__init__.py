@@ -6,13 +6,14 @@ copies that hold tracers; what the function changed in the copies comes back as 
 `write_back` puts those into the caller's objects when everything has succeeded.
 """
 
-from .ambient import register_ambient
-from .changes import Builder
+from .ambient import AMBIENT, register_ambient
+from .changes import Builder, find_place
 from .describe import Call, Leaf, Template, describe
 from .results import build_result, describe_result
 from .stage import Staged, trace
 
 __all__ = [
+    "AMBIENT",
     "Builder",
     "Call",
     "Leaf",
@@ -21,6 +22,7 @@ __all__ = [
     "build_result",
     "describe",
     "describe_result",
+    "find_place",
     "register_ambient",
     "trace",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import StateError
 from ..trace import Array
 from ..tree import Stateful, join_path, open_container, rebuild_container
-from .describe import Call, Description, Template
+from .describe import Call, Description, Place, Template
 
 
 class Builder:
@@ -40,6 +40,7 @@ class Builder:
             copy.__dict__[name] = self.build(child)
         copy.__dict__["_path"] = self.paths[index]
         copy.__dict__["_level"] = self.level
+        copy.__dict__["_version"] = 0
         return copy
 
 
@@ -51,6 +52,7 @@ class Change:
     attribute: str
     keys: tuple[int, ...]  # positions in nested containers
     value: Array
+    leaf: int  # its position among the leaves of the call
 
 
 def find_changes(
@@ -118,7 +120,7 @@ def _compare(
                     f"{now.type} inside a traced function.",
                     fix="keep dtype and shape: .astype(...) or .reshape(...) the new value",
                 )
-            changes.append(Change(index, name, keys, now))
+            changes.append(Change(index, name, keys, now, old[1]))
         return "same"
     if old[0] == "static" and new[0] == "static":
         return "same" if old[1] == new[1] else "static"
@@ -136,7 +138,30 @@ def _compare(
     return "structure"
 
 
+def find_place(target: Stateful, change: Change) -> Place | None:
+    """The dict or list, and the key in it, where a changed leaf stands; None inside a tuple."""
+    held: Any = target.__dict__
+    key: Any = change.attribute
+    for position in change.keys:
+        value = held[key]
+        container = open_container(value)
+        assert container is not None
+        form = container.kind[0]
+        if form in ("dict", "list"):
+            held, key = value, container.kind[2][position] if form == "dict" else position
+        else:
+            held, key = container.children, position
+    return None if isinstance(held, tuple) else (held, key)
+
+
 def write_change(target: Stateful, change: Change, value: Array) -> None:
+    """Put a new value into the caller's object, in its place."""
+    place = find_place(target, change)
+    if place is not None:
+        held, key = place
+        value.owner = held[key].owner
+        held[key] = value
+        return
     current = getattr(target, change.attribute)
     setattr(target, change.attribute, _replace(current, change.keys, value))
 

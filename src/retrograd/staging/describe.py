@@ -11,7 +11,7 @@ import numpy as np
 from ..ir import ArrayType, as_dtype
 from ..ir.types import DTYPES, float64, int64
 from ..trace import Array
-from ..tree import Stateful, join_path, open_container
+from ..tree import Container, Stateful, join_path, open_container
 
 Template = tuple[Any, ...]
 
@@ -48,6 +48,10 @@ class Static:
         return repr(self.value)
 
 
+Place = tuple[Any, Any]
+"""A dict or list, and the key or index of a value in it."""
+
+
 @dataclass(slots=True)
 class Leaf:
     """A value in the arguments that can be an input of the program."""
@@ -58,6 +62,7 @@ class Leaf:
     in_object: bool
     trainable: bool
     argument: int | str
+    place: Place | None = None  # where it stands inside an object
 
     def as_array(self) -> Array:
         """The leaf as an Array (a Python number as a 0-d float64 or int64)."""
@@ -83,17 +88,26 @@ class Description:
         self.leaves: list[Leaf] = []
         self.objects: list[Stateful] = []
         self.object_paths: list[str] = []
+        self.containers: list[Any] = []  # the dicts and lists inside of objects
         self._object_index: dict[int, int] = {}
         self._tied: dict[int, int] = {}
 
     def visit(
-        self, value: Any, path: str, argument: int | str, inside: bool, trainable: bool
+        self,
+        value: Any,
+        path: str,
+        argument: int | str,
+        inside: bool,
+        trainable: bool,
+        place: Place | None = None,
     ) -> Template:
         """The template of a value; its leaves and objects are collected."""
         if isinstance(value, Array):
             if inside and id(value) in self._tied:
                 return ("leaf", self._tied[id(value)])
-            index = self._add_leaf(Leaf(value, path, "array", inside, trainable, argument))
+            leaf = Leaf(value, path, "array", inside, trainable, argument)
+            leaf.place = place
+            index = self._add_leaf(leaf)
             if inside:
                 self._tied[id(value)] = index
             return ("leaf", index)
@@ -109,9 +123,21 @@ class Description:
         container = open_container(value)
         if container is None:
             return ("static", Static(value))
+        keys = _keys_of(container)
+        if inside and keys:
+            self.containers.append(value)
         children = tuple(
-            self.visit(child, join_path(path, name), argument, inside, trainable)
-            for name, child in zip(container.names, container.children, strict=True)
+            self.visit(
+                child,
+                join_path(path, name),
+                argument,
+                inside,
+                trainable,
+                None if keys is None else (value, keys[order]),
+            )
+            for order, (name, child) in enumerate(
+                zip(container.names, container.children, strict=True)
+            )
         )
         return ("container", container.kind, children)
 
@@ -125,7 +151,12 @@ class Description:
             return ("seen", known)
         index = self.register(value, path)
         attributes = tuple(
-            (name, self.visit(item, join_path(path, name), argument, True, trainable))
+            (
+                name,
+                self.visit(
+                    item, join_path(path, name), argument, True, trainable, (value.__dict__, name)
+                ),
+            )
             for name, item, trainable in value.state_items()
         )
         return ("object", index, type(value), attributes)
@@ -136,6 +167,14 @@ class Description:
         self.object_paths.append(path)
         self._object_index[id(value)] = index
         return index
+
+
+def _keys_of(container: Container) -> Sequence[Any] | None:
+    """The keys or indices of a container whose values can be replaced; None for a tuple."""
+    form = container.kind[0]
+    if form == "dict":
+        return container.kind[2]
+    return range(len(container.children)) if form == "list" else None
 
 
 @dataclass(slots=True)

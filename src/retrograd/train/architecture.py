@@ -100,7 +100,7 @@ def build_model(architecture: dict[str, Any], shapes: Shapes, name: str) -> Modu
         for path in take(architecture, key, list, name):
             if not isinstance(path, str) or path not in modules:
                 raise damaged_json(name, f"{key!r} names {path!r:.60}, which is no layer")
-            modules[path].__dict__[flag] = value
+            modules[path].set_flag(flag, value)
     return model
 
 

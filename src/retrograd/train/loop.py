@@ -337,7 +337,7 @@ def cut(samples: Samples, batch_size: int) -> Iterator[Any]:
 def set_modes(modes: Sequence[tuple[Module, bool]]) -> None:
     """Put each Module back into its mode."""
     for module, training in modes:
-        module.__dict__["_training"] = training
+        module.set_flag("_training", training)
 
 
 def find_non_finite(model: Module) -> str | None:

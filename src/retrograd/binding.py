@@ -1,0 +1,144 @@
+"""What is remembered of a call, so that the next one with the same objects is quick.
+
+Taking Modules and Optimizers apart at each call costs more than a small training step. A Binding
+keeps the places (dict and key) of all their Arrays. It is valid as long as the structure of the
+objects is the same: they count the changes of their attributes, and the identities of what their
+lists and dicts hold are compared.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .ir.types import float64, int64
+from .staging import Call, Staged, find_place
+from .trace import Array
+from .tree import Stateful
+
+PLAIN = (bool, str, type(None))
+
+
+def make_key(arguments: Sequence[Any], keywords: dict[str, Any]) -> tuple[Any, ...] | None:
+    """What identifies a call quickly; None for arguments that need the long way."""
+    if keywords:
+        return None
+    parts: list[Any] = []
+    for value in arguments:
+        kind = type(value)
+        if kind is Array:
+            concrete = value._value
+            parts.append((Array, concrete.dtype, concrete.shape))
+        elif kind is np.ndarray:
+            parts.append((kind, value.dtype, value.shape))
+        elif kind is float or kind is int:
+            parts.append(kind)
+        elif isinstance(value, Stateful):
+            parts.append(id(value))
+        elif kind in PLAIN:
+            parts.append((kind, value))
+        else:
+            return None
+    return tuple(parts)
+
+
+class Binding:
+    """The places of all inputs and changes of one call.
+
+    Args:
+        call: the call, taken apart.
+        staged: its program.
+        execute: what runs the program.
+        arguments: the positional arguments.
+        forget: called when an object of the call is gone.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        staged: Staged,
+        execute: Callable[[Any, Sequence[Any]], list[Any]],
+        arguments: Sequence[Any],
+        forget: Callable[[], None],
+    ) -> None:
+        self.staged = staged
+        self.execute = execute
+        self.roots = [
+            (position, weakref.ref(value, lambda _: forget()))
+            for position, value in enumerate(arguments)
+            if isinstance(value, Stateful)
+        ]
+        objects = call.description.objects
+        self.versions = [(o.__dict__, o.__dict__.get("_version")) for o in objects]
+        self.containers = [(c, _identities(c)) for c in call.description.containers]
+        self.sources: list[tuple[Any, Any]] = []
+        for index in staged.input_leaves:
+            leaf = call.leaves[index]
+            if leaf.in_object:
+                assert leaf.place is not None
+                self.sources.append(leaf.place)
+            else:
+                self.sources.append((None, leaf.argument))
+        self.targets: dict[int, list[tuple[Any, Any]]] = {}
+        for change, output in zip(staged.changes, staged.change_outputs, strict=True):
+            place = find_place(objects[change.object], change)
+            assert place is not None
+            self.targets.setdefault(output, []).append(place)
+
+    @staticmethod
+    def can_bind(call: Call, staged: Staged) -> bool:
+        """Whether every leaf has a place, and nothing else changes."""
+        if staged.static_changes or staged.captured or call.keywords:
+            return False
+        for leaf in call.leaves:
+            if leaf.in_object and leaf.place is None:
+                return False
+            if not leaf.in_object and not isinstance(leaf.argument, int):
+                return False
+        objects = call.description.objects
+        if any(find_place(objects[c.object], c) is None for c in staged.changes):
+            return False
+        return all(template[0] != "container" for template in call.arguments)
+
+    def is_valid(self, arguments: Sequence[Any]) -> bool:
+        """Whether the objects are the same and have the structure that they had."""
+        for position, reference in self.roots:
+            if reference() is not arguments[position]:
+                return False
+        for attributes, version in self.versions:
+            if attributes.get("_version") != version:
+                return False
+        return all(_identities(held) == identities for held, identities in self.containers)
+
+    def read(self, arguments: Sequence[Any]) -> list[Any]:
+        """The Arrays and NumPy arrays of the inputs, in order."""
+        found = []
+        for place, key in self.sources:
+            if place is not None:
+                found.append(place[key]._value)
+                continue
+            value = arguments[key]
+            if type(value) is Array:
+                found.append(value._value)
+            elif type(value) is float:
+                found.append(np.array(value, float64))
+            elif type(value) is int:
+                found.append(np.array(value, int64))
+            else:
+                found.append(value)
+        return found
+
+    def write(self, output: int, array: Array) -> None:
+        """Put a changed Array into all its places."""
+        for place, key in self.targets[output]:
+            array.owner = place[key].owner
+            place[key] = array
+
+
+def _identities(held: Any) -> tuple[int, ...]:
+    """What a list or dict holds; Arrays count by their type, as steps replace them."""
+    values = held.values() if isinstance(held, dict) else held
+    return tuple(hash(value.type) if type(value) is Array else id(value) for value in values)
