@@ -4,7 +4,7 @@
 |-----------------------------|------------------------------------------------------------|--------------------|
 | `RETROGRAD_DATA`            | folder for downloaded data sets                            | the user's cache   |
 | `RETROGRAD_VERIFY`          | `1` verifies every Graph that is made                      | `0` (`1` in tests) |
-| `RETROGRAD_POISON`          | `1` fills memory with NaN and guards every buffer (slow)   | `0` (`1` in tests) |
+| `RETROGRAD_POISON`          | `1` fills memory with NaN and guards every buffer (slow)   | `0`                |
 | `RETROGRAD_FULL_TRACEBACK`  | `1` keeps retrograd's own frames in tracebacks             | `0`                |
 | `RETROGRAD_THREADS`         | number of threads, from 1 to 256                           | affinity and quota |
 """

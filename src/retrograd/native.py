@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +16,11 @@ from .codegen.elementwise import ROWS
 from .codegen.emit import Function, Module
 from .codegen.loops import LoopEmitter, list_accesses
 from .codegen.tiles import plan_contraction
-from .errors import IndexRangeError
+from .config import get_config
+from .errors import IndexRangeError, VerificationError
 from .ir import Graph
 from .ir.loops import Access, Callback, Contraction, Kernel, LoopNest
+from .ir.types import DType
 from .passes.arena import plan_arena
 from .passes.lowering import lower
 from .passes.nests import collapse
@@ -26,6 +29,9 @@ from .runtime.target import host_target
 from .trace import evaluate
 
 NumpyArray = np.ndarray[Any, Any]
+
+GUARD = 64
+GUARD_BYTE = 0xA5
 
 
 @dataclass(slots=True)
@@ -41,15 +47,16 @@ class Times:
 class NativeProgram:
     """A Graph compiled for this machine."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, poison: bool | None = None) -> None:
         self.graph = graph
+        self.poison = get_config().poison if poison is None else poison
         self.times = Times()
         start = time.perf_counter()
         self.schedule = lower(graph, frozenset((*ROWS, "cast")))
         self.schedule.kernels = [
             collapse(k) if isinstance(k, LoopNest) else k for k in self.schedule.kernels
         ]
-        self.arena = plan_arena(self.schedule)
+        self.arena = plan_arena(self.schedule, GUARD if self.poison else 0)
         self.times.passes = time.perf_counter() - start
         start = time.perf_counter()
         self.text = self._write()
@@ -77,11 +84,7 @@ class NativeProgram:
         self.callbacks: list[Callback] = []
         for kernel in self.schedule.kernels:
             if isinstance(kernel, Callback):
-                number = len(self.callbacks)
-                self.callbacks.append(kernel)
-                place = step.emit(f"getelementptr i64, ptr %table, i64 {len(self.slots) + 1}")
-                address = step.emit(f"load ptr, ptr {place}")
-                step.do(f"call void {address}(i64 {number})")
+                self._write_callback(step, bases, kernel)
                 continue
             normal, accesses = normalise(kernel)
             if normal not in known:
@@ -96,6 +99,20 @@ class NativeProgram:
         module.functions.append(step)
         self.distinct = len(known)
         return module.text()
+
+    def _write_callback(self, step: Function, bases: dict[int, str], kernel: Callback) -> None:
+        """Call Python with the number of the callback and the addresses of its arrays."""
+        number = len(self.callbacks)
+        self.callbacks.append(kernel)
+        whole = [Access(buffer, 0, ()) for buffer in (*kernel.inputs, *kernel.outputs)]
+        pointers = [self._pointer(step, bases, access) for access in whole]
+        listed = step.reserve(f"[{max(len(pointers), 1)} x ptr]")
+        for order, pointer in enumerate(pointers):
+            place = step.emit(f"getelementptr ptr, ptr {listed}, i64 {order}")
+            step.do(f"store ptr {pointer}, ptr {place}")
+        place = step.emit(f"getelementptr i64, ptr %table, i64 {len(self.slots) + 1}")
+        address = step.emit(f"load ptr, ptr {place}")
+        step.do(f"call void {address}(i64 {number}, ptr {listed})")
 
     def _assign_slots(self) -> dict[int, int]:
         """The places of buffers in the table of pointers; all arena buffers share the first."""
@@ -121,12 +138,9 @@ class NativeProgram:
 
     def _prepare(self) -> None:
         buffers = self.schedule.buffers
-        self.memory = np.empty(self.arena.size + 64, np.uint8)
-        shift = -self.memory.ctypes.data % 64
-        self.base = self.memory.ctypes.data + shift
-        self.shift = shift
+        self.memory = Memory(self.arena.size, self.poison)
         self.table = np.zeros(len(self.slots) + 2, np.int64)
-        self.table[0] = self.base
+        self.table[0] = self.memory.address
         self.inputs: list[tuple[int, int]] = []
         self.fresh: list[int] = []
         for number, slot in self.slots.items():
@@ -139,10 +153,10 @@ class NativeProgram:
                 self.inputs.append((slot, buffer.position))
             else:
                 self.fresh.append(number)
-        self._callback = ctypes.CFUNCTYPE(None, ctypes.c_int64)(self._call_back)
+        kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)
+        self._callback = kind(self._call_back)
         self.table[len(self.slots) + 1] = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
         self._error: BaseException | None = None
-        self._live: dict[int, NumpyArray] = {}
 
     def run(self, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:
         """Run the program on one value for each input."""
@@ -160,12 +174,8 @@ class NativeProgram:
             buffer = buffers[number]
             live[number] = made = np.empty(buffer.shape, buffer.dtype)
             table[self.slots[number]] = made.ctypes.data
-        if self.callbacks:
-            for (_, position), array in zip(self.inputs, held, strict=True):
-                live[self._number_of_input(position)] = array
-            self._live = live
         table[len(self.slots)] = 0
-        status = self.function(table.ctypes.data)
+        status = self._run_guarded(live) if self.poison else self.function(table.ctypes.data)
         if self._error is not None:
             error, self._error = self._error, None
             raise error
@@ -182,37 +192,81 @@ class NativeProgram:
                 results.append(live[number])
         return results
 
-    def _number_of_input(self, position: int) -> int:
-        for number, buffer in enumerate(self.schedule.buffers):
-            if buffer.kind == "input" and buffer.position == position:
-                return number
-        raise KeyError(position)
+    def _run_guarded(self, live: dict[int, NumpyArray]) -> int:
+        """Run with all memory filled with NaN, and check that nothing is written beside it."""
+        buffers = self.schedule.buffers
+        guarded = []
+        for number, array in live.items():
+            memory = Memory(array.nbytes, True)
+            guarded.append((number, memory, [(0, array.nbytes)]))
+            self.table[self.slots[number]] = memory.address
+        places = [(place, buffers[n].bytes) for n, place in self.arena.places.items()]
+        guarded.append((-1, self.memory, places))
+        for _, memory, inside in guarded:
+            memory.fill(inside)
+        status: int = self.function(self.table.ctypes.data)
+        for number, memory, inside in guarded:
+            if memory.is_damaged(inside):
+                what = "the arena" if number < 0 else f"output {number}"
+                raise VerificationError(f"A kernel writes outside its buffer, in {what}.")
+            if number >= 0:
+                array = live[number]
+                array.reshape(-1).view(np.uint8)[...] = memory.read(0, array.nbytes)
+        return status
 
-    def _call_back(self, number: int) -> None:
+    def _call_back(self, number: int, addresses: int) -> None:
         if self._error is not None:
             return
         try:
             callback = self.callbacks[number]
+            node = callback.node
+            atoms = [*node.inputs, *node.outputs]
+            pointers = (ctypes.c_int64 * len(atoms)).from_address(addresses)
             arrays = [
-                self._array(buffer).reshape(atom.type.shape)
-                for buffer, atom in zip(callback.inputs, callback.node.inputs, strict=True)
+                array_at(pointer, atom.type.dtype, atom.type.shape)
+                for pointer, atom in zip(pointers, atoms, strict=True)
             ]
-            results = evaluate(callback.node.primitive, arrays, dict(callback.node.parameters))
-            for buffer, result in zip(callback.outputs, results, strict=True):
-                self._array(buffer)[...] = result
+            count = len(node.inputs)
+            results = evaluate(node.primitive, arrays[:count], dict(node.parameters))
+            for target, result in zip(arrays[count:], results, strict=True):
+                target[...] = result
         except BaseException as error:
             self._error = error
 
-    def _array(self, number: int) -> NumpyArray:
-        """A buffer as a NumPy array, while the program runs."""
-        buffer = self.schedule.buffers[number]
-        if number in self._live:
-            return self._live[number]
-        if buffer.kind == "constant":
-            return buffer.value
-        place = self.shift + self.arena.places[number]
-        raw = self.memory[place : place + buffer.bytes]
-        return raw.view(buffer.dtype).reshape(buffer.shape)
+
+class Memory:
+    """Bytes at an address that is a multiple of 64, between guard bytes if these are wanted."""
+
+    def __init__(self, size: int, guarded: bool) -> None:
+        edge = GUARD if guarded else 0
+        self.bytes = np.empty(size + 64 + 2 * edge, np.uint8)
+        self.start = -(self.bytes.ctypes.data + edge) % 64 + edge
+        self.address = self.bytes.ctypes.data + self.start
+
+    def fill(self, inside: list[tuple[int, int]]) -> None:
+        """Guard bytes everywhere, and NaN (of every float dtype) in the (place, size) inside."""
+        self.bytes[:] = GUARD_BYTE
+        for place, size in inside:
+            self.read(place, size)[:] = 0xFF
+
+    def is_damaged(self, inside: list[tuple[int, int]]) -> bool:
+        """Whether a guard byte has changed."""
+        outside = np.ones(self.bytes.size, np.bool_)
+        for place, size in inside:
+            outside[self.start + place : self.start + place + size] = False
+        return bool((self.bytes[outside] != GUARD_BYTE).any())
+
+    def read(self, place: int, size: int) -> NumpyArray:
+        return self.bytes[self.start + place : self.start + place + size]
+
+
+def array_at(address: int, dtype: DType, shape: tuple[int, ...]) -> NumpyArray:
+    """The memory at an address as an array."""
+    size = math.prod(shape) * dtype.itemsize
+    if not size:
+        return np.empty(shape, dtype)
+    raw = (ctypes.c_uint8 * size).from_address(address)
+    return np.frombuffer(raw, dtype).reshape(shape)
 
 
 def emit_kernel(kernel: Kernel, name: str, target: Any) -> Function:
