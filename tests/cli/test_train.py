@@ -18,6 +18,7 @@ from retrograd.cli import fit_table, train_table
 from retrograd.data.columns import decide_columns
 from retrograd.data.encoders import NumericEncoder
 from retrograd.data.table import Table
+from retrograd.data.table_split import RowSplit
 from retrograd.errors import DataError
 from retrograd.train.saving import load_model, load_model_info
 from tests.cli.helpers import Runner, make_flowers, make_houses, write_table
@@ -80,6 +81,20 @@ def test_splits_before_it_encodes() -> None:
     assert encoder.mean != pytest.approx(area.mean())
     parts = (prepared.split.train, prepared.split.validation, prepared.split.test)
     assert sorted(np.concatenate(parts).tolist()) == list(range(80))
+
+
+def test_a_class_that_went_with_its_duplicates_is_learned() -> None:
+    columns = {"x": [float(place) for place in range(40)], "label": list("ab") * 20}
+    table = Table.from_columns({"x": [*columns["x"], 3.0], "label": [*columns["label"], "rare"]})
+    plan = decide_columns(table, "label")
+    everything = np.arange(41)
+    split = RowSplit(everything[:30], everything[30:35], everything[35:], everything[:0])
+    kept = train_table.keep_classes(table, plan, split)
+    assert 40 in kept.train and 40 not in kept.test and "1 row moved" in kept.notes[-1]
+    parts = np.concatenate([kept.train, kept.validation, kept.test])
+    assert sorted(parts.tolist()) == everything.tolist()
+    same = train_table.keep_classes(table, plan, kept)
+    assert same is kept
 
 
 def test_rare_classes_weigh_more(run: Runner, tmp_path: Path) -> None:

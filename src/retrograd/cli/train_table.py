@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,10 @@ from ..data.columns import ColumnPlan
 from ..data.encode import Preprocessor
 from ..data.table import Table
 from ..data.table_split import RowSplit, split_rows
+from ..data.values import number_values
 from .fit_table import Fitted, fit_networks
 from .recipe import Recipe, choose_recipe, find_class_weights
+from .run import count
 from .scores import Scores, report_classes, score_classes, score_numbers
 from .table_model import TableModel
 
@@ -54,7 +56,7 @@ def prepare(table: Table, plan: ColumnPlan, seed: int, epochs: int | None) -> Pr
     Raises:
         DataError: too few rows, or nothing that varies in the training part.
     """
-    split = split_rows(table, plan, seed)
+    split = keep_classes(table, plan, split_rows(table, plan, seed))
     preprocessor = Preprocessor.fit(table.rows(split.train), plan)
     x, y = preprocessor.transform(table.rows(split.train))
     return Prepared(
@@ -68,6 +70,30 @@ def prepare(table: Table, plan: ColumnPlan, seed: int, epochs: int | None) -> Pr
         choose_recipe(len(x), x.shape[1], preprocessor.outputs, epochs),
         find_class_weights(y, preprocessor.outputs) if plan.task == "classification" else None,
         seed,
+    )
+
+
+def keep_classes(table: Table, plan: ColumnPlan, split: RowSplit) -> RowSplit:
+    """The split, with the rows of classes that the training part lacks moved into it.
+
+    Rows that repeat each other are kept in one part; if they differ in their class, a rare class
+    may go with them.
+    """
+    if plan.task != "classification":
+        return split
+    codes, _ = number_values(table.column(plan.target.name))
+    known = np.unique(codes[split.train])
+    others = np.concatenate([split.validation, split.test])
+    strays = others[~np.isin(codes[others], known)]
+    if len(strays) == 0:
+        return split
+    note = f"{count(len(strays), 'row')} moved to training, which had none of the class"
+    return replace(
+        split,
+        train=np.sort(np.concatenate([split.train, strays])),
+        validation=np.setdiff1d(split.validation, strays),
+        test=np.setdiff1d(split.test, strays),
+        notes=(*split.notes, note),
     )
 
 
