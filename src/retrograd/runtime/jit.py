@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import os
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,12 @@ from typing import Any
 from .target import Target, host_target, initialise
 
 _numbers = itertools.count()
-_lock = threading.Lock()
+_lock = threading.RLock()
+# LLVM and llvmlite have locks that a child would find taken forever, were another thread compiling
+# at the moment of the fork. The lock is reentrant for a signal handler that forks.
+os.register_at_fork(
+    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+)
 
 
 @dataclass(slots=True)
@@ -58,12 +64,20 @@ def assemble(text: str, target: Target | None = None) -> bytes:
         return bytes(machine.emit_object(module))
 
 
-def load(code: bytes, names: list[str]) -> Library:
-    """Object code made callable in this process."""
+def load(code: bytes, names: list[str], process: bool = False) -> Library:
+    """Object code made callable in this process.
+
+    Args:
+        code: from `assemble`.
+        names: the functions whose addresses are wanted.
+        process: whether the code calls functions of the process, as those of the C library.
+    """
     llvm = initialise()
     with _lock:
         _, compiler = _engine(host_target())
         builder = llvm.JITLibraryBuilder().add_object_img(code)
+        if process:
+            builder = builder.add_current_process()
         for name in names:
             builder = builder.export_symbol(name)
         handle = builder.link(compiler, f"retrograd{next(_numbers)}")
