@@ -223,3 +223,85 @@ def test_an_interrupted_and_resumed_fit_ends_in_the_same_bits(tmp_path: Path) ->
     assert whole.history is not None and history.to_dict() == whole.history.to_dict()
     for path, array in whole.model.named_state().items():
         assert array.numpy().tobytes() == resumed.model.named_state()[path].numpy().tobytes()
+
+
+# -- layers in a dict -------------------------------------------------------------------------
+
+
+class Stages(nn.Module):
+    """Layers that are called in the order in which they stand in a dict, which is not sorted."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, Any] = {"widen": nn.Linear(3, 3), "again": nn.Linear(3, 3)}
+
+    def __call__(self, x: Any) -> Any:
+        for stage in self.stages.values():
+            x = nn.tanh(stage(x))
+        return x
+
+
+@pytest.mark.parametrize("way", ["compile", "value_and_grad", "jvp", "checkpoint", "vjp"])
+def test_layers_in_a_dict_are_called_in_its_order(way: str) -> None:
+    model, x = Stages(), rg.ones((1, 3))
+    value = {
+        "compile": lambda: rg.compile(lambda model, x: model(x).sum())(model, x),
+        "value_and_grad": lambda: rg.value_and_grad(lambda model: model(x).sum())(model)[0],
+        "jvp": lambda: rg.jvp(lambda model, x: model(x).sum(), (model, x), (None, x))[0],
+        "checkpoint": lambda: rg.checkpoint(lambda model, x: model(x).sum())(model, x),
+        "vjp": lambda: rg.vjp(lambda model: model(x).sum(), model)[0],
+    }[way]()
+    np.testing.assert_allclose(value, model(x).sum(), rtol=1e-6)
+
+
+def test_a_compiled_function_sees_the_order_of_a_dict() -> None:
+    def weigh(parts: dict[str, Any]) -> Any:
+        return sum(part * factor for part, factor in zip(parts.values(), (1.0, 10.0), strict=True))
+
+    compiled = rg.compile(weigh)
+    assert float(compiled({"b": 1.0, "a": 2.0})) == 21.0
+    assert float(compiled({"a": 2.0, "b": 1.0})) == 12.0
+    assert list(rg.compile(lambda parts: parts)({"b": 1.0, "a": 2.0})) == ["b", "a"]
+
+    model, x = Stages(), rg.ones((1, 3))
+    run = rg.compile(lambda model, x: model(x))
+    run(model, x)
+    model.stages["widen"] = model.stages.pop("widen")
+    np.testing.assert_allclose(run(model, x), model(x), rtol=1e-6)
+
+
+def test_a_carry_may_come_back_with_its_keys_in_another_order() -> None:
+    carry, _ = rg.scan(
+        lambda carry, x: ({"b": carry["a"], "a": carry["b"]}, x),
+        {"a": 1.0, "b": 2.0},
+        rg.ones(3),
+    )
+    assert float(carry["a"]) == 2.0 and float(carry["b"]) == 1.0
+
+
+@pytest.mark.parametrize(
+    "grow",
+    [
+        lambda stages: stages.many.append(rg.array(3.0)),
+        lambda stages: stages.named.update(a=rg.array(3.0)),
+        lambda stages: stages.nested[0].append(rg.array(3.0)),
+    ],
+    ids=["list", "dict", "list in a tuple"],
+)
+def test_a_compiled_function_sees_what_is_put_into_an_empty_container(grow: Any) -> None:
+    class Growing(nn.Module):
+        def __init__(self) -> None:
+            self.factor = rg.array(2.0)
+            self.many: list[Any] = []
+            self.named: dict[str, Any] = {}
+            self.nested: tuple[list[Any]] = ([],)
+
+        def __call__(self, x: Any) -> Any:
+            for part in (*self.many, *self.named.values(), *self.nested[0]):
+                x = x * part
+            return x * self.factor
+
+    model = Growing()
+    run = rg.compile(lambda model, x: model(x))
+    assert float(run(model, rg.array(1.0))) == 2.0
+    grow(model)
+    assert float(run(model, rg.array(1.0))) == 6.0

@@ -118,3 +118,16 @@ def test_stateful_objects_and_classes_are_leaves() -> None:
 
     owner = Owner()
     assert tree.leaves([owner, Frozen]) == [owner, Frozen]
+
+
+def test_a_rebuilt_dict_is_iterated_like_the_first() -> None:
+    first = {"b": 1, "a": {"d": 2, "c": 3}}
+    leaves, structure = tree.flatten(first)
+    rebuilt = tree.unflatten(structure, leaves)
+    assert list(rebuilt) == ["b", "a"] and list(rebuilt["a"]) == ["d", "c"]
+    # The order is no part of the structure: trees with the same keys go together.
+    assert tree.flatten({"a": {"c": 3, "d": 2}, "b": 1})[1] == structure
+    assert tree.map(lambda x, y: (x, y), first, {"a": {"c": 6, "d": 5}, "b": 4}) == {
+        "b": (1, 4),
+        "a": {"d": (2, 5), "c": (3, 6)},
+    }

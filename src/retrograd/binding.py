@@ -138,7 +138,8 @@ class Binding:
             place[key] = array
 
 
-def _identities(held: Any) -> tuple[int, ...]:
+def _identities(held: Any) -> tuple[Any, ...]:
     """What a list or dict holds; Arrays count by their type, as steps replace them."""
-    values = held.values() if isinstance(held, dict) else held
-    return tuple(hash(value.type) if type(value) is Array else id(value) for value in values)
+    if isinstance(held, dict):
+        return (tuple(held), _identities(list(held.values())))
+    return tuple(hash(value.type) if type(value) is Array else id(value) for value in held)

@@ -31,6 +31,16 @@ class Stateful:
         return name
 
 
+class Keys(tuple[Any, ...]):
+    """The keys of a dict, sorted; `order` is that of the dict itself, which no comparison sees.
+
+    So two dicts with the same keys are one structure, and a rebuilt dict is iterated like the
+    first: layers that are kept in a dict are called in the order in which they were written.
+    """
+
+    order: tuple[Any, ...]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Container:
     """One opened container: what it is (hashable), the names of its parts, and the parts."""
@@ -45,11 +55,11 @@ def open_container(value: Any) -> Container | None:
     if value is None:
         return Container(("none",), (), ())
     if isinstance(value, dict):
-        keys = list(value)
-        if all(isinstance(key, str) for key in keys):
-            keys.sort()
+        order = tuple(value)
+        keys = Keys(sorted(order) if all(isinstance(key, str) for key in order) else order)
+        keys.order = order
         return Container(
-            ("dict", type(value), tuple(keys)),
+            ("dict", type(value), keys),
             tuple(str(key) for key in keys),
             tuple(value[key] for key in keys),
         )
@@ -75,7 +85,8 @@ def rebuild_container(kind: tuple[Any, ...], children: Sequence[Any]) -> Any:
     if form == "none":
         return None
     if form == "dict":
-        built = dict(zip(kind[2], children, strict=True))
+        parts = dict(zip(kind[2], children, strict=True))
+        built = {key: parts[key] for key in kind[2].order}
         return built if kind[1] is dict else kind[1](built)
     if form == "list":
         return list(children) if kind[1] is list else kind[1](children)

@@ -11,7 +11,7 @@ import numpy as np
 from ..ir import ArrayType, as_dtype
 from ..ir.types import DTYPES, float64, int64
 from ..trace import Array
-from ..tree import Container, Stateful, join_path, open_container
+from ..tree import Container, Keys, Stateful, join_path, open_container
 
 Template = tuple[Any, ...]
 
@@ -89,6 +89,7 @@ class Description:
         self.objects: list[Stateful] = []
         self.object_paths: list[str] = []
         self.containers: list[Any] = []  # the dicts and lists inside of objects
+        self.orders: list[tuple[Any, ...]] = []  # of the keys of each dict, as it is iterated
         self._object_index: dict[int, int] = {}
         self._tied: dict[int, int] = {}
 
@@ -124,7 +125,9 @@ class Description:
         if container is None:
             return ("static", Static(value))
         keys = _keys_of(container)
-        if inside and keys:
+        if isinstance(keys, Keys):
+            self.orders.append(keys.order)
+        if inside and keys is not None:
             self.containers.append(value)
         children = tuple(
             self.visit(
@@ -197,7 +200,7 @@ class Call:
             else (leaf.kind, leaf.value.type if leaf.kind == "array" else _type_of(leaf.value))
             for leaf in self.leaves
         )
-        return (self.arguments, self.keywords, types)
+        return (self.arguments, self.keywords, types, tuple(self.description.orders))
 
 
 def _type_of(value: NumpyValue) -> ArrayType:
