@@ -120,7 +120,9 @@ class LoopEmitter:
         nest = self.nest
         if not any(nest.reduced) or self.vector is None:
             return None, 1
-        most = min(COPIES, UNROLLED // len(nest.expressions))
+        most = COPIES
+        while most > 1 and most * len(nest.expressions) > UNROLLED:
+            most //= 2
         vectors = nest.extents[self.vector] // self.width
         innermost = self.order[-1]
         if vectors > 1 or innermost == self.vector:

@@ -6,16 +6,28 @@ from collections.abc import Callable
 
 from ..ir import Graph, Node
 from ..ir.loops import Callback, Schedule
-from .contractions import REDUCTIONS, lower_dot, lower_reduction
+from .contractions import lower_dot
 from .convolutions import lower_conv
 from .indexing import lower_gather, lower_scatter_along
 from .movement import lower_concatenate, lower_movement, lower_pad, lower_reshape
+from .reductions import POSITIONS, REDUCTIONS, lower_position, lower_reduction
 from .values import Values
+from .windows import (
+    lower_window_gather,
+    lower_window_max,
+    lower_window_scatter,
+    lower_window_sum,
+)
 
 Rule = Callable[[Values, Node], bool]
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(REDUCTIONS, lower_reduction),
+    **dict.fromkeys(POSITIONS, lower_position),
+    "window_sum": lower_window_sum,
+    "window_max": lower_window_max,
+    "window_gather": lower_window_gather,
+    "window_scatter": lower_window_scatter,
     **dict.fromkeys(("transpose", "broadcast", "slice", "flip"), lower_movement),
     "reshape": lower_reshape,
     "pad": lower_pad,

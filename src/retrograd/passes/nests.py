@@ -111,7 +111,7 @@ class NestBuilder:
         return self.add("load", view.dtype, access=self.access(view, index, guards))
 
     def access(self, view: View, index: IndexMap, guards: tuple[Guard, ...] = ()) -> Access:
-        """The address of a view's element at an index."""
+        """The address of a view's element at an index; guards that always hold are left out."""
         offset = view.offset
         strides = [0] * len(self.extents)
         for affine, stride in zip(index, view.strides, strict=True):
@@ -121,7 +121,14 @@ class NestBuilder:
         for axis, extent in enumerate(self.extents):
             if extent == 1:
                 strides[axis] = 0
-        return Access(view.buffer, offset, tuple(strides), guards)
+        needed = tuple(guard for guard in guards if not self._always_holds(guard))
+        return Access(view.buffer, offset, tuple(strides), needed)
+
+    def _always_holds(self, guard: Guard) -> bool:
+        reach = [s * (n - 1) for s, n in zip(guard.strides, self.extents, strict=True)]
+        low = guard.offset + sum(step for step in reach if step < 0)
+        high = guard.offset + sum(step for step in reach if step > 0)
+        return low >= 0 and high < guard.limit
 
     def build(self) -> LoopNest:
         return LoopNest(self.extents, self.reduced, tuple(self.expressions), tuple(self.stores))

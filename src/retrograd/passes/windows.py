@@ -1,0 +1,376 @@
+"""Lowering of windows: small ones written out, large ones as loops over their places."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from ..ir import Node
+from ..ir.loops import Guard, Store
+from ..ir.types import DType, bool_, int32
+from .merging import append_nest
+from .nests import Affine, IndexMap, NestBuilder, View, identity
+from .values import Values
+
+WRITTEN_OUT = 16
+"""Places of a window that are written out, at the most."""
+
+EXPRESSIONS_AT_ONCE = 120
+"""Expressions after which the phases of a scatter go on in another nest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The geometry of a window primitive, for an image of `space`.
+
+    Along each axis, place k of window p meets the element `p * stride + k * dilation - low`.
+    """
+
+    space: tuple[int, ...]
+    count: tuple[int, ...]
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    low: tuple[int, ...]
+    dilation: tuple[int, ...]
+
+    @classmethod
+    def of(cls, parameters: Any, space: Sequence[int], count: Sequence[int]) -> Window:
+        low = tuple(sides[0] for sides in parameters["padding"])
+        size, stride, dilation = (parameters[name] for name in ("size", "stride", "dilation"))
+        return cls(tuple(space), tuple(count), size, stride, low, dilation)
+
+    @property
+    def places(self) -> int:
+        return math.prod(self.size)
+
+    @property
+    def rank(self) -> int:
+        return len(self.size)
+
+    def number(self, place: Sequence[int]) -> int:
+        """The place of an element in its window, counted in row-major order."""
+        result = 0
+        for k, n in zip(place, self.size, strict=True):
+            result = result * n + k
+        return result
+
+    def meet(self, windows: IndexMap, places: IndexMap) -> tuple[IndexMap, tuple[Guard, ...]]:
+        """The element that meets a place of a window, and what keeps it inside of the image."""
+        moved, guards = [], []
+        for axis, (p, k) in enumerate(zip(windows, places, strict=True)):
+            steps = zip(p.coefficients, k.coefficients, strict=True)
+            stride, dilation = self.stride[axis], self.dilation[axis]
+            at = Affine(
+                p.offset * stride + k.offset * dilation - self.low[axis],
+                tuple(a * stride + b * dilation for a, b in steps),
+            )
+            moved.append(at)
+            guards.append(Guard(at.offset, at.coefficients, self.space[axis]))
+        return tuple(moved), tuple(guards)
+
+
+class Reader:
+    """Reads an image at the places of windows, in a nest over (batch, *windows, channels).
+
+    Where the windows are large, the nest has one more axis, reduced, for each axis of a place.
+    """
+
+    def __init__(self, window: Window, view: View, shape: tuple[int, ...]) -> None:
+        self.window, self.view = window, view
+        self.loops = window.places > WRITTEN_OUT
+        places = window.size if self.loops else ()
+        reduced = [False] * len(shape) + [True] * len(places)
+        self.builder = NestBuilder((*shape, *places), reduced)
+        self.index = identity(self.builder.extents, range(len(shape)))
+
+    def places(self) -> Iterator[IndexMap]:
+        """The places to write out: all, or one that the loops go over."""
+        extents = self.builder.extents
+        if self.loops:
+            yield identity(extents, range(len(extents) - self.window.rank, len(extents)))
+            return
+        still = (0,) * len(extents)
+        for place in product(*map(range, self.window.size)):
+            yield tuple(Affine(k, still) for k in place)
+
+    def number(self, place: IndexMap) -> int:
+        """The expression of a place's number."""
+        if not self.loops:
+            value = self.window.number([k.offset for k in place])
+            return self.builder.add("constant", int32, value=value)
+        first = len(self.builder.extents) - self.window.rank
+        return number_of(self.builder, self.window, range(first, first + self.window.rank))
+
+    def read(self, place: IndexMap) -> tuple[int, int | None]:
+        """The element at a place (zero outside), and whether it is inside; None where it must be."""
+        moved, guards = self.window.meet(self.index[1:-1], place)
+        at = (self.index[0], *moved, self.index[-1])
+        access = self.builder.access(self.view, at, guards)
+        value = self.builder.add("load", self.view.dtype, access=access)
+        if not access.guards:
+            return value, None
+        return value, self.builder.add("inside", bool_, value=access.guards)
+
+    def store(self, target: View, expression: int, reduction: str, position: int | None) -> None:
+        access = self.builder.access(target, self.index)
+        chosen = reduction if self.loops else None
+        self.builder.stores.append(
+            Store(access, expression, chosen, position if self.loops else None)
+        )
+
+
+def number_of(builder: NestBuilder, window: Window, axes: Sequence[int]) -> int:
+    """The number of the place that loop axes stand for, as int32."""
+    total: int | None = None
+    weight = window.places
+    for axis, n in zip(axes, window.size, strict=True):
+        weight //= n
+        index = builder.add("index", int32, value=axis)
+        factor = builder.add("constant", int32, value=weight)
+        term = builder.add("multiply", int32, (index, factor))
+        total = term if total is None else builder.add("add", int32, (total, term))
+    assert total is not None
+    return total
+
+
+def least(dtype: DType) -> Any:
+    return -math.inf if dtype.kind == "f" else int(np.iinfo(dtype).min)
+
+
+def lower_window_sum(values: Values, node: Node) -> bool:
+    output = node.outputs[0]
+    shape, space = output.type.shape, node.inputs[0].type.shape[1:-1]
+    target = values.new(output.type.dtype, shape)
+    values.known[id(output)] = target
+    if 0 in shape:
+        return True
+    window = Window.of(node.parameters, space, shape[1:-1])
+    reader = Reader(window, values.materialise(node.inputs[0]), shape)
+    total: int | None = None
+    for place in reader.places():
+        value, _ = reader.read(place)
+        together = (total, value) if total is not None else None
+        total = value if together is None else reader.builder.add("add", target.dtype, together)
+    assert total is not None
+    reader.store(target, total, "sum", None)
+    append_nest(values.schedule, reader.builder.build())
+    return True
+
+
+def lower_window_max(values: Values, node: Node) -> bool:
+    """The winner is the first of the largest; NaN is larger than all numbers."""
+    x, (output, winner) = node.inputs[0], node.outputs
+    dtype, shape = output.type.dtype, output.type.shape
+    target, places = values.new(dtype, shape), values.new(int32, shape)
+    values.known[id(output)], values.known[id(winner)] = target, places
+    if 0 in shape:
+        return True
+    window = Window.of(node.parameters, x.type.shape[1:-1], shape[1:-1])
+    reader = Reader(window, values.materialise(x), shape)
+    add = reader.builder.add
+    lowest = add("constant", dtype, value=least(dtype))
+    nobody = add("constant", int32, value=int(np.iinfo(np.int32).max))
+    best: int | None = None
+    first, met_before = nobody, False
+    for place in reader.places():
+        value, inside = reader.read(place)
+        number = reader.number(place)
+        if inside is not None:
+            value = add("where", dtype, (inside, value, lowest))
+        if best is None:
+            best = value
+            first = number if inside is None else add("where", int32, (inside, number, nobody))
+            met_before = inside is None
+            continue
+        if dtype.kind == "f":
+            below = add("less_equal", bool_, (value, best))
+            number_yet = add("equal", bool_, (best, best))
+            better = add("logical_not", bool_, (below,))
+            better = add("logical_and", bool_, (better, number_yet))
+        else:
+            better = add("greater", bool_, (value, best))
+        if not met_before:  # the least number of all is better than nobody
+            met = add("equal", bool_, (first, nobody))
+            if inside is not None:
+                met = add("logical_and", bool_, (inside, met))
+            better = add("logical_or", bool_, (better, met))
+            met_before = inside is None
+        best = add("where", dtype, (better, value, best))
+        first = add("where", int32, (better, number, first))
+    assert best is not None
+    reader.store(target, best, "max", None)
+    if values.uses.get(id(winner), 0):
+        reader.store(places, best if reader.loops else first, "argmax", first)
+    append_nest(values.schedule, reader.builder.build())
+    return True
+
+
+def lower_window_gather(values: Values, node: Node) -> bool:
+    """The element of each window that the winner names."""
+    x, winner = node.inputs
+    output = node.outputs[0]
+    dtype, shape = output.type.dtype, output.type.shape
+    target = values.new(dtype, shape)
+    values.known[id(output)] = target
+    if 0 in shape:
+        return True
+    window = Window.of(node.parameters, x.type.shape[1:-1], shape[1:-1])
+    chosen = values.materialise(winner)
+    reader = Reader(window, values.materialise(x), shape)
+    add = reader.builder.add
+    wanted = reader.builder.load(chosen, reader.index)
+    result = add("constant", dtype, value=0)
+    for place in reader.places():
+        value, _ = reader.read(place)
+        hit = add("equal", bool_, (wanted, reader.number(place)))
+        result = add("where", dtype, (hit, value, result))
+    reader.store(target, result, "sum", None)
+    append_nest(values.schedule, reader.builder.build())
+    return True
+
+
+# -- the scatter: every element of the image asks which windows it has won ------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """The elements `start + stride * q` of an axis, and the places of windows that they meet.
+
+    Term j is place `k + j * k_step` of window `q + p - j * p_step`.
+    """
+
+    start: int
+    count: int
+    terms: int
+    k: int = 0
+    k_step: int = 0
+    p: int = 0
+    p_step: int = 0
+
+
+def list_phases(window: Window, axis: int) -> list[Phase]:
+    """The elements of an axis, by the remainder of the stride."""
+    stride, dilation, low = window.stride[axis], window.dilation[axis], window.low[axis]
+    phases = []
+    for start in range(min(stride, window.space[axis])):
+        count = -(-(window.space[axis] - start) // stride)
+        met = [k for k in range(window.size[axis]) if (start + low - k * dilation) % stride == 0]
+        if not met:
+            phases.append(Phase(start, count, 0))
+            continue
+        k_step = met[1] - met[0] if len(met) > 1 else 0
+        p = (start + low - met[0] * dilation) // stride
+        phases.append(
+            Phase(start, count, len(met), met[0], k_step, p, k_step * dilation // stride)
+        )
+    return phases
+
+
+def lower_window_scatter(values: Values, node: Node) -> bool:
+    g, winner = node.inputs
+    output = node.outputs[0]
+    shape = output.type.shape
+    target = values.new(output.type.dtype, shape)
+    values.known[id(output)] = target
+    if 0 in shape:
+        return True
+    window = Window.of(node.parameters, shape[1:-1], g.type.shape[1:-1])
+    source, winners = values.materialise(g), values.materialise(winner)
+    groups: dict[tuple[int, ...], list[tuple[Phase, ...]]] = {}
+    for phases in product(*(list_phases(window, axis) for axis in range(window.rank))):
+        groups.setdefault(tuple(phase.count for phase in phases), []).append(phases)
+    for counts, together in groups.items():
+        extents = (shape[0], *counts, shape[-1])
+        builder = NestBuilder(extents, [False] * len(extents))
+        for phases in together:
+            if math.prod(phase.terms for phase in phases) > WRITTEN_OUT:
+                _scatter_in_loops(values, window, phases, (source, winners, target))
+                continue
+            if len(builder.expressions) > EXPRESSIONS_AT_ONCE:
+                append_nest(values.schedule, builder.build())
+                builder = NestBuilder(extents, [False] * len(extents))
+            _scatter_written_out(builder, window, phases, (source, winners, target))
+        if builder.stores:
+            append_nest(values.schedule, builder.build())
+    return True
+
+
+def _scatter_written_out(
+    builder: NestBuilder,
+    window: Window,
+    phases: tuple[Phase, ...],
+    views: tuple[View, View, View],
+) -> None:
+    source, winners, target = views
+    index = identity(builder.extents)
+    nothing = builder.add("constant", target.dtype, value=0)
+    total: int | None = None
+    for terms in product(*(range(phase.terms) for phase in phases)):
+        pairs = list(zip(phases, terms, strict=True))
+        windows = [
+            q.scaled(1, phase.p - j * phase.p_step)
+            for (phase, j), q in zip(pairs, index[1:-1], strict=True)
+        ]
+        number = window.number([phase.k + j * phase.k_step for phase, j in pairs])
+        wanted = builder.add("constant", int32, value=number)
+        term = _won(builder, window, (*index[:1], *windows, *index[-1:]), wanted, source, winners)
+        total = term if total is None else builder.add("add", target.dtype, (total, term))
+    starts = [
+        q.scaled(step, phase.start)
+        for phase, q, step in zip(phases, index[1:-1], window.stride, strict=True)
+    ]
+    access = builder.access(target, (*index[:1], *starts, *index[-1:]))
+    builder.stores.append(Store(access, nothing if total is None else total))
+
+
+def _scatter_in_loops(
+    values: Values, window: Window, phases: tuple[Phase, ...], views: tuple[View, View, View]
+) -> None:
+    """As above, with a reduced axis for the terms along each axis."""
+    source, winners, target = views
+    shape = (target.shape[0], *(phase.count for phase in phases), target.shape[-1])
+    terms = tuple(phase.terms for phase in phases)
+    extents = (*shape, *terms)
+    builder = NestBuilder(extents, [axis >= len(shape) for axis in range(len(extents))])
+    index = identity(extents, range(len(shape)))
+    windows, starts = [], []
+    number = builder.add("constant", int32, value=window.number([phase.k for phase in phases]))
+    weight = window.places
+    for axis, (phase, q) in enumerate(zip(phases, index[1:-1], strict=True)):
+        steps = list(q.coefficients)
+        steps[len(shape) + axis] -= phase.p_step
+        windows.append(Affine(phase.p, tuple(steps)))
+        starts.append(q.scaled(window.stride[axis], phase.start))
+        weight //= window.size[axis]
+        j = builder.add("index", int32, value=len(shape) + axis)
+        factor = builder.add("constant", int32, value=weight * phase.k_step)
+        number = builder.add("add", int32, (number, builder.add("multiply", int32, (j, factor))))
+    term = _won(builder, window, (*index[:1], *windows, *index[-1:]), number, source, winners)
+    access = builder.access(target, (*index[:1], *starts, *index[-1:]))
+    builder.stores.append(Store(access, term, "sum"))
+    append_nest(values.schedule, builder.build(), merge=False)
+
+
+def _won(
+    builder: NestBuilder,
+    window: Window,
+    at: IndexMap,
+    wanted: int,
+    source: View,
+    winners: View,
+) -> int:
+    """The cotangent of a window whose winner has this number; zero for all other windows.
+
+    Outside of the windows both loads give zero.
+    """
+    guards = tuple(
+        Guard(p.offset, p.coefficients, count) for p, count in zip(at[1:-1], window.count)
+    )
+    hit = builder.add("equal", bool_, (builder.load(winners, at, guards), wanted))
+    nothing = builder.add("constant", source.dtype, value=0)
+    return builder.add("where", source.dtype, (hit, builder.load(source, at, guards), nothing))
