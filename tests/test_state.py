@@ -305,3 +305,31 @@ def test_a_compiled_function_sees_what_is_put_into_an_empty_container(grow: Any)
     assert float(run(model, rg.array(1.0))) == 2.0
     grow(model)
     assert float(run(model, rg.array(1.0))) == 6.0
+
+
+class Counting(nn.Module):
+    """Counts its calls: in a Buffer, or in a Python number."""
+
+    def __init__(self, kind: str) -> None:
+        self.count = nn.Buffer(rg.array(0)) if kind == "buffer" else 0
+
+    def __call__(self, x: Any) -> Any:
+        self.count = self.count + 1
+        return x
+
+
+@pytest.mark.parametrize("kind", ["buffer", "number"])
+def test_a_module_reached_by_a_closure_does_not_change_inside_scan(kind: str) -> None:
+    model = Counting(kind)
+    with pytest.raises(ClosureError, match="Counting.count was changed"):
+        rg.scan(lambda carry, x: (model(carry), x), 1.0, rg.ones(3))
+    assert int(model.count) == 0
+    rg.grad(lambda x: model(x))(1.0)  # runs once for each call: nothing is lost
+    assert int(model.count) == 1
+
+
+def test_a_python_value_of_a_closure_does_not_change_while_compiling() -> None:
+    model = Counting("number")
+    with pytest.raises(ClosureError, match="Counting.count was changed"):
+        rg.compile(lambda x: model(x))(1.0)
+    assert model.count == 0

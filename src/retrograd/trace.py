@@ -33,16 +33,20 @@ class Array:
         array([2., 4., 6.], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "_value", "owner")
+    __slots__ = ("__weakref__", "_value", "address", "owner", "writable")
 
     _value: NumpyArray
     owner: Any
+    address: int  # of its elements, once a native program has asked for it
+    writable: bool  # whether the memory there is this Array's own
 
     def __init__(self, value: NumpyArray) -> None:
         if value.flags.writeable:
             value.flags.writeable = False
         self._value = value
         self.owner = None
+        self.address = 0
+        self.writable = False
 
     @property
     def type(self) -> ArrayType:
@@ -290,8 +294,9 @@ class Recorder:
             raise TracingError(
                 f"The value of an array is needed here, but inside {self.abstract} only its "
                 f"type is known ({atom.type}).",
-                fix="use rg.where instead of `if`; return values instead of printing them; "
-                "or debug without the compilation: call the function as it is",
+                fix="use rg.where instead of `if`; return values instead of printing them; take "
+                "sizes and counts from x.shape or from outside, not from an argument; or debug "
+                "without the compilation: call the function as it is",
             )
         while id(atom) not in self._values and self._evaluated < len(self.nodes):
             self._evaluate_next()
@@ -366,9 +371,9 @@ def recording_depth() -> int:
     return len(_state.recorders)
 
 
-def is_compiling() -> bool:
-    """Whether values are unknown now, because a program is traced without them."""
-    return any(recorder.abstract is not None for recorder in _state.recorders)
+def is_compiling(level: int = 0) -> bool:
+    """Whether values are unknown now, because a program of this level or inside is traced."""
+    return any(r.abstract is not None and r.level >= level for r in _state.recorders)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from ..errors import (
 )
 from ..ir import as_dtype, is_floating
 from ..ops.promotion import as_array, convert
-from ..trace import Array, Tracer, module_path, recording_depth
+from ..trace import Array, Tracer, is_compiling, module_path, recording_depth
 from ..tree import Stateful, flatten, join_path, open_container, paths
 from .buffer import Buffer
 from .collect import collect_value, replace_in
@@ -120,16 +120,17 @@ class Module(Stateful):
         self.__dict__["_version"] += 1
 
     def _check_and_own(self, name: str, value: Any) -> None:
-        if isinstance(value, Tracer):
-            if value.recorder.level >= self._level:
-                raise ClosureError(
-                    f"{type(self).__name__}.{name} was changed inside a traced function to which "
-                    f"the {type(self).__name__} was not passed.",
-                    fix="pass the Module as an argument of the transformed function "
-                    "(inside rg.scan a Module cannot change: carry the value instead)",
-                )
-        elif isinstance(value, Array):
-            if value.owner is None or value.owner[0]() is None:
+        traced = isinstance(value, Tracer)
+        # Where values are unknown, a plain value too would be set once for all calls or steps.
+        if is_compiling(self._level) or (traced and value.recorder.level >= self._level):
+            raise ClosureError(
+                f"{type(self).__name__}.{name} was changed inside a traced function to which "
+                f"the {type(self).__name__} was not passed.",
+                fix="pass the Module as an argument of the transformed function "
+                "(inside rg.scan a Module cannot change: carry the value instead)",
+            )
+        if isinstance(value, Array):
+            if not traced and (value.owner is None or value.owner[0]() is None):
                 value.owner = (weakref.ref(self), name)
         elif isinstance(value, Buffer):
             raise ArgumentTypeError(

@@ -122,7 +122,11 @@ def _resolve_slice(part: slice, size: int) -> tuple[int, int, int, bool]:
     try:
         start, stop, step = part.indices(size)
     except TypeError:
-        raise ArgumentTypeError(f"The parts of a slice are integers, received {part}.") from None
+        raise ArgumentTypeError(
+            f"The parts of a slice are integers, received {part}.",
+            fix="inside rg.compile numbers that are arguments are not known: take the size from "
+            "x.shape or from outside, or use rg.where on rg.arange",
+        ) from None
     except ValueError as error:
         raise ArgumentTypeError(f"{part}: {error}.") from None
     count = len(range(start, stop, step))

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentTypeError, ImmutableError, TracingError
-from ..trace import Array, Tracer
+from ..errors import ArgumentTypeError, DTypeError, ImmutableError, TracingError
+from ..trace import Array, Tracer, is_compiling
 from . import arithmetic, comparison, composite, contract, reduce, shape
 from .indexing import get_item
 from .promotion import as_array
@@ -29,10 +29,32 @@ _NUMPY_FUNCTIONS: dict[str, Callable[..., Array]] = {
     "less_equal": comparison.less_equal,
     "greater": comparison.greater,
     "greater_equal": comparison.greater_equal,
-    "bitwise_and": comparison.logical_and,
-    "bitwise_or": comparison.logical_or,
-    "bitwise_xor": comparison.logical_xor,
 }
+
+
+def _on_bools(sign: str, function: Callable[..., Array]) -> Callable[..., Array]:
+    """`& | ^ ~` for bools alone: NumPy's work on the bits of integers, and would differ."""
+
+    def operate(*operands: Any) -> Array:
+        arrays = [as_array(operand) for operand in operands]
+        for array in arrays:
+            if array.type.dtype.kind != "b":
+                raise DTypeError(
+                    f"`{sign}` takes bools, received {array.type}.",
+                    fix=f"compare first, e.g. (x > 0), or use rg.{function.__name__}, for which "
+                    "numbers other than 0 are true",
+                )
+        return function(*arrays)
+
+    return operate
+
+
+_BOOL_OPERATORS = {
+    "and": _on_bools("&", comparison.logical_and),
+    "or": _on_bools("|", comparison.logical_or),
+    "xor": _on_bools("^", comparison.logical_xor),
+}
+_NUMPY_FUNCTIONS |= {f"bitwise_{name}": function for name, function in _BOOL_OPERATORS.items()}
 
 
 def _forward(function: Callable[..., Array]) -> Callable[[Array, Any], Any]:
@@ -137,16 +159,16 @@ def _iterate(self: Array) -> Iterator[Array]:
 
 def _repr(self: Array) -> str:
     if isinstance(self, Tracer):
-        if self.recorder.abstract is not None or not self.recorder.alive:
+        if is_compiling() or not self.recorder.alive:
             return f"Tracer({self.type})"
         return f"Tracer({np.array2string(self.concrete(), separator=', ')}, {self.type})"
     return f"Array({np.array2string(self.concrete(), separator=', ')}, {self.type.dtype.name})"
 
 
 def _string(self: Array) -> str:
-    if isinstance(self, Tracer) and (self.recorder.abstract or not self.recorder.alive):
+    if isinstance(self, Tracer) and not self.recorder.alive:
         return _repr(self)
-    return str(self.concrete())
+    return str(self.concrete())  # an error in a compiled function: there is no value to print
 
 
 def _format(self: Array, specification: str) -> str:
@@ -198,9 +220,7 @@ def install() -> None:
         "mod": arithmetic.remainder,
         "pow": arithmetic.power,
         "matmul": contract.matmul,
-        "and": comparison.logical_and,
-        "or": comparison.logical_or,
-        "xor": comparison.logical_xor,
+        **_BOOL_OPERATORS,
     }.items():
         setattr(Array, f"__{name}__", _forward(function))
         setattr(Array, f"__r{name}__", _reflected(function))
@@ -217,7 +237,7 @@ def install() -> None:
         "__neg__": arithmetic.negative,
         "__pos__": lambda self: self,
         "__abs__": arithmetic.abs,
-        "__invert__": comparison.logical_not,
+        "__invert__": _on_bools("~", comparison.logical_not),
         "__getitem__": get_item,
         "__setitem__": _set_item,
         "__bool__": _bool,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..errors import ArgumentError, ArgumentTypeError, NotDifferentiableError, ShapeError
@@ -35,13 +35,15 @@ def check_function(function: Any, transform: str) -> None:
 
 
 def find_positions(argnums: int | Sequence[int], count: int, transform: str) -> tuple[int, ...]:
-    given = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    given = tuple(argnums) if isinstance(argnums, Iterable) else (argnums,)
     result = []
     for position in given:
         if not isinstance(position, int) or not -count <= position < count:
             raise ArgumentError(
-                f"{transform}: argnums={argnums} names an argument that is not there; the "
-                f"function was called with {count} positional arguments."
+                f"{transform}: argnums={argnums!r} names an argument that is not there; the "
+                f"function was called with {count} positional arguments.",
+                fix="pass what is differentiated by position, and name it by its number: 0 is the "
+                "first",
             )
         result.append(position % count)
     return tuple(result)

@@ -40,12 +40,18 @@ def value_and_grad(
         >>> float(value), gradient.numpy()
         (5.0, array([2., 4.], dtype=float32))
     """
-    check_function(function, "value_and_grad")
+    return _value_and_grad(function, argnums, has_aux, "value_and_grad")
+
+
+def _value_and_grad(
+    function: Function, argnums: int | Sequence[int], has_aux: bool, name: str
+) -> Function:
+    check_function(function, name)
 
     @functools.wraps(function)
     def wrapped(*arguments: Any, **keywords: Any) -> Any:
         try:
-            gradients, staged = stage(function, arguments, keywords, argnums, "value_and_grad")
+            gradients, staged = stage(function, arguments, keywords, argnums, name)
             _check_scalar(staged, has_aux)
             graph = backprop.differentiate(staged.graph, range(len(gradients.wanted)))
             inputs = staged.inputs(gradients.call)
@@ -87,8 +93,7 @@ def grad(function: Function, argnums: int | Sequence[int] = 0, has_aux: bool = F
         >>> float(rg.grad(rg.grad(lambda x: x**3))(2.0))
         12.0
     """
-    check_function(function, "grad")
-    both = value_and_grad(function, argnums, has_aux)
+    both = _value_and_grad(function, argnums, has_aux, "grad")
 
     @functools.wraps(function)
     def wrapped(*arguments: Any, **keywords: Any) -> Any:
@@ -106,9 +111,14 @@ def _check_scalar(staged: Staged, has_aux: bool) -> None:
             raise ArgumentTypeError("With has_aux=True the function returns (value, aux).")
         template = template[2][0]
     if template[0] != "leaf" or template[1] != 0:
+        static = template[0] == "static"
+        form = template[1].value if static else template[1][0]
+        received = repr(form) if static else "None" if form == "none" else f"a {form}"
         raise ArgumentTypeError(
-            "The function to differentiate must return a scalar Array.",
-            fix="return the loss alone, or (loss, aux) with has_aux=True",
+            f"The function to differentiate must return a scalar Array, received {received}.",
+            fix="compute the loss from its arguments, with Arrays and rg's functions"
+            if static
+            else "return the loss alone, or (loss, aux) with has_aux=True",
         )
     type = staged.graph.output_types[0]
     if type.shape != ():
@@ -117,7 +127,11 @@ def _check_scalar(staged: Staged, has_aux: bool) -> None:
             fix="reduce it with .sum() or .mean(), or use rg.jacobian or rg.vjp",
         )
     if not type.floating:
-        raise NotDifferentiableError(f"The value has dtype {type.dtype.name}, not a floating one.")
+        raise NotDifferentiableError(
+            f"The value to differentiate has dtype {type.dtype.name}, not a floating one.",
+            fix="return a loss of floating numbers: argmax, comparisons and integers have no "
+            "gradient",
+        )
 
 
 def vjp(function: Function, *primals: Any) -> tuple[Any, Function]:
