@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import os
+import sys
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,31 @@ from .target import Target, host_target, initialise
 
 _numbers = itertools.count()
 _lock = threading.RLock()
-# LLVM and llvmlite have locks that a child would find taken forever, were another thread compiling
-# at the moment of the fork. The lock is reentrant for a signal handler that forks.
+
+
+def _hold_locks() -> None:
+    """Before a fork: wait until no thread is inside LLVM. A child would find its locks taken.
+
+    What is collected by Python enters llvmlite outside of our lock, hence llvmlite's own is held
+    too. Both are reentrant, for a signal handler that forks.
+    """
+    global _foreign
+    _lock.acquire()
+    library = getattr(sys.modules.get("llvmlite.binding.ffi"), "lib", None)
+    _foreign = getattr(library, "_lock", None)
+    if _foreign is not None:
+        _foreign.__enter__()
+
+
+def _release_locks() -> None:
+    if _foreign is not None:
+        _foreign.__exit__(None, None, None)
+    _lock.release()
+
+
+_foreign: Any = None
 os.register_at_fork(
-    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    before=_hold_locks, after_in_parent=_release_locks, after_in_child=_release_locks
 )
 
 
