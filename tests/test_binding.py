@@ -29,6 +29,11 @@ class Net(nn.Module):
         return self.head(self.drop(x)) * self.factor
 
 
+@pytest.fixture(params=["numpy", "native"])
+def executor(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 def make_step(executor: str = "numpy") -> Any:
     @rg.compile(executor=executor)
     def step(model: Any, optimizer: Any, x: Any, y: Any) -> Any:
@@ -57,19 +62,18 @@ def same(first: nn.Module, second: nn.Module) -> bool:
     return all(np.array_equal(left[path], right[path]) for path in left)
 
 
-def test_many_quick_steps_equal_steps_that_are_compiled_anew() -> None:
+def test_many_quick_steps_equal_steps_that_are_compiled_anew(executor: str) -> None:
     x, y = make_data()
     model, optimizer = fresh()
-    step = make_step()
+    step = make_step(executor)
     quick = [float(step(model, optimizer, x, y)) for _ in range(6)]
     assert step.trace_count == 1
     other, other_optimizer = fresh()
-    slow = [float(make_step()(other, other_optimizer, x, y)) for _ in range(6)]
+    slow = [float(make_step(executor)(other, other_optimizer, x, y)) for _ in range(6)]
     assert quick == slow
     assert same(model, other)
 
 
-@pytest.mark.parametrize("executor", ["numpy", "native"])
 def test_a_parameter_that_is_replaced_between_steps_is_used(executor: str) -> None:
     x, y = make_data()
     model, optimizer = fresh()
@@ -85,10 +89,10 @@ def test_a_parameter_that_is_replaced_between_steps_is_used(executor: str) -> No
     assert step.trace_count == 1
 
 
-def test_changes_of_structure_and_configuration_are_seen() -> None:
+def test_changes_of_structure_and_configuration_are_seen(executor: str) -> None:
     x, y = make_data()
     model, optimizer = fresh()
-    step = make_step()
+    step = make_step(executor)
     for _ in range(3):
         step(model, optimizer, x, y)
     model.eval()
@@ -106,10 +110,10 @@ def test_changes_of_structure_and_configuration_are_seen() -> None:
     step(model, optimizer, x, y)
 
 
-def test_an_array_taken_before_a_step_keeps_its_value() -> None:
+def test_an_array_taken_before_a_step_keeps_its_value(executor: str) -> None:
     x, y = make_data()
     model, optimizer = fresh()
-    step = make_step()
+    step = make_step(executor)
     for _ in range(3):
         step(model, optimizer, x, y)
     weight, view = model.head.weight, model.head.weight.numpy()
@@ -123,14 +127,14 @@ def test_an_array_taken_before_a_step_keeps_its_value() -> None:
     assert all(np.array_equal(moments[path], kept[path]) for path in kept)
 
 
-def test_tied_weights_stay_tied_and_can_be_untied() -> None:
+def test_tied_weights_stay_tied_and_can_be_untied(executor: str) -> None:
     x = np.ones((2, 3), "float32")
     layer = nn.Linear(3, 3)
     model = nn.Sequential(layer, nn.Linear(3, 3))
     model.layers[1].weight = layer.weight
     optimizer = optim.SGD(learning_rate=0.1)
 
-    @rg.compile
+    @rg.compile(executor=executor)
     def step(model: Any, optimizer: Any, x: Any) -> Any:
         loss, gradients = rg.value_and_grad(lambda m: (m(x) ** 2).mean())(model)
         optimizer.update(model, gradients)
@@ -146,10 +150,10 @@ def test_tied_weights_stay_tied_and_can_be_untied() -> None:
     assert model.layers[0].weight is not model.layers[1].weight
 
 
-def test_the_learning_rate_and_numbers_change_without_a_trace() -> None:
+def test_the_learning_rate_and_numbers_change_without_a_trace(executor: str) -> None:
     x, y = make_data()
     model, optimizer = fresh()
-    step = make_step()
+    step = make_step(executor)
     for _ in range(3):
         step(model, optimizer, x, y)
     optimizer.learning_rate = 0.0
@@ -157,16 +161,16 @@ def test_the_learning_rate_and_numbers_change_without_a_trace() -> None:
     step(model, optimizer, x, y)
     assert step.trace_count == 1
     assert all(np.array_equal(before[k], model.named_state()[k]) for k in before)
-    scale = rg.compile(lambda x, factor: x * factor)
+    scale = rg.compile(lambda x, factor: x * factor, executor=executor)
     assert [float(scale(rg.array(2.0), f)) for f in (1.0, 0.5, 0.1)] == pytest.approx(
         [2.0, 1.0, 0.2]
     )
     assert scale.trace_count == 1
 
 
-def test_two_models_of_one_structure_share_the_program() -> None:
+def test_two_models_of_one_structure_share_the_program(executor: str) -> None:
     x, y = make_data()
-    step = make_step()
+    step = make_step(executor)
     first, second = fresh(), fresh()
     for _ in range(3):
         step(*first, x, y)
@@ -175,10 +179,10 @@ def test_two_models_of_one_structure_share_the_program() -> None:
     assert not same(first[0], second[0])  # dropout draws differ
 
 
-def test_a_model_that_is_gone_is_not_kept_alive() -> None:
+def test_a_model_that_is_gone_is_not_kept_alive(executor: str) -> None:
     x, y = make_data()
     model, optimizer = fresh()
-    step = make_step()
+    step = make_step(executor)
     for _ in range(3):
         step(model, optimizer, x, y)
     gone = weakref.ref(model.head.weight)
@@ -187,11 +191,11 @@ def test_a_model_that_is_gone_is_not_kept_alive() -> None:
     assert gone() is None
 
 
-def test_a_failing_call_changes_nothing() -> None:
+def test_a_failing_call_changes_nothing(executor: str) -> None:
     table = rg.array(np.arange(6.0, dtype="float32").reshape(3, 2))
     counter = nn.Sequential(nn.Linear(2, 2))
 
-    @rg.compile
+    @rg.compile(executor=executor)
     def look_up(model: Any, table: Any, index: Any) -> Any:
         model.layers[0].bias = model.layers[0].bias + 1.0
         return rg.take(table, index, axis=0)

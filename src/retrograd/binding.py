@@ -66,6 +66,7 @@ class Binding:
     ) -> None:
         self.staged = staged
         self.execute = execute
+        self.quick: Any = None
         self.roots = [
             (position, weakref.ref(value, lambda _: forget()))
             for position, value in enumerate(arguments)
@@ -102,6 +103,40 @@ class Binding:
         if any(find_place(objects[c.object], c) is None for c in staged.changes):
             return False
         return all(template[0] != "container" for template in call.arguments)
+
+    def bind_native(self, program: Any) -> None:
+        """Let a native program use the memory of the Arrays directly."""
+        from .quick import QuickCall
+
+        order = {leaf: position for position, leaf in enumerate(self.staged.input_leaves)}
+        replaces = {}
+        for change, output in zip(self.staged.changes, self.staged.change_outputs, strict=True):
+            if change.leaf in order:
+                replaces[output] = order[change.leaf]
+        sources: list[Any] = [
+            None if place is None else (place, key) for place, key in self.sources
+        ]
+        sources += [None] * len(self.staged.ambient_inputs)
+        self.quick = QuickCall(program, sources, replaces, self.targets)
+
+    def run_quick(self, arguments: Sequence[Any], ambient: Sequence[Array]) -> list[Any]:
+        """Run the native program; outputs are None where an Array was written over."""
+        given: list[Array | None] = []
+        for place, key in self.sources:
+            if place is not None:
+                given.append(None)
+                continue
+            value = arguments[key]
+            if type(value) is Array:
+                given.append(value)
+            elif type(value) is float:
+                given.append(Array(np.array(value, float64)))
+            elif type(value) is int:
+                given.append(Array(np.array(value, int64)))
+            else:
+                given.append(Array(value.view()))
+        assert self.quick is not None
+        return self.quick.run([*given, *ambient])
 
     def is_valid(self, arguments: Sequence[Any]) -> bool:
         """Whether the objects are the same and have the structure that they had."""

@@ -124,24 +124,33 @@ class CompiledFunction:
         def forget() -> None:
             bindings.pop(key, None)
 
-        bindings[key] = Binding(call, program.staged, program.execute, arguments, forget)
+        binding = Binding(call, program.staged, program.execute, arguments, forget)
+        native = program.staged.graph.cache.get("native")
+        if self.executor == "native" and native is not None and not native.poison:
+            binding.bind_native(native)
+        bindings[key] = binding
 
     def _run_bound(self, binding: Binding, arguments: Sequence[Any]) -> Any:
         """Run a program whose inputs and outputs have known places."""
         staged = binding.staged
-        inputs = binding.read(arguments)
-        inputs += [AMBIENT[index].read().concrete() for index in staged.ambient_inputs]
+        ambient = [AMBIENT[index].read() for index in staged.ambient_inputs]
         try:
-            values = binding.execute(staged.graph, inputs)
+            if binding.quick is not None:
+                outputs = binding.run_quick(arguments, ambient)
+            else:
+                inputs = [*binding.read(arguments), *(array.concrete() for array in ambient)]
+                outputs = [Array(value) for value in binding.execute(staged.graph, inputs)]
         except Exception as error:
             hide_internal_frames(error)
             raise
-        outputs = [
-            _strengthen(Array(value), weak)
-            for value, weak in zip(values, staged.weak_outputs, strict=True)
-        ]
+        if any(staged.weak_outputs):
+            outputs = [
+                _strengthen(array, weak)
+                for array, weak in zip(outputs, staged.weak_outputs, strict=True)
+            ]
         for position in binding.targets:
-            binding.write(position, outputs[position])
+            if outputs[position] is not None:
+                binding.write(position, outputs[position])
         for index, position in staged.ambient_outputs:
             AMBIENT[index].write(outputs[position])
         return staged.rebuild(outputs)

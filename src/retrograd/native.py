@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import math
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,18 +20,15 @@ from .config import get_config
 from .errors import IndexRangeError, VerificationError
 from .ir import Graph
 from .ir.loops import Access, Callback, Contraction, Kernel, LoopNest
-from .ir.types import DType
 from .passes.arena import plan_arena
 from .passes.lowering import lower
 from .passes.nests import collapse
 from .runtime import jit
+from .runtime.buffers import GUARD, Memory, array_at
 from .runtime.target import host_target
 from .trace import evaluate
 
 NumpyArray = np.ndarray[Any, Any]
-
-GUARD = 64
-GUARD_BYTE = 0xA5
 
 
 @dataclass(slots=True)
@@ -94,6 +91,8 @@ class NativeProgram:
             pointers = [self._pointer(step, bases, access) for access in accesses]
             listed = ", ".join(f"ptr {p}" for p in [*pointers, "%status"])
             step.do(f"call void @{known[normal]}({listed})")
+            if isinstance(kernel, LoopNest) and any(e.kind == "gather" for e in kernel.expressions):
+                self._stop_on_error(step)
         result = step.emit("load i64, ptr %status")
         step.do(f"ret i64 {result}")
         module.functions.append(step)
@@ -113,6 +112,15 @@ class NativeProgram:
         place = step.emit(f"getelementptr i64, ptr %table, i64 {len(self.slots) + 1}")
         address = step.emit(f"load ptr, ptr {place}")
         step.do(f"call void {address}(i64 {number}, ptr {listed})")
+        self._stop_on_error(step)
+
+    def _stop_on_error(self, step: Function) -> None:
+        """Return at once when a kernel has set the status: nothing may be changed after that."""
+        status = step.emit("load i64, ptr %status")
+        failed = step.emit(f"icmp ne i64 {status}, 0")
+        with step.when(failed):
+            step.do(f"ret i64 {status}")
+            step.block(step.new_label("unreachable"))
 
     def _assign_slots(self) -> dict[int, int]:
         """The places of buffers in the table of pointers; all arena buffers share the first."""
@@ -157,30 +165,23 @@ class NativeProgram:
         self._callback = kind(self._call_back)
         self.table[len(self.slots) + 1] = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
         self._error: BaseException | None = None
+        self._lock = threading.Lock()
+        self.table_address = self.table.ctypes.data
 
     def run(self, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:
         """Run the program on one value for each input."""
         buffers = self.schedule.buffers
-        held = []
-        table = self.table
-        for slot, position in self.inputs:
-            array = arrays[position]
-            if not array.flags.c_contiguous:
-                array = np.ascontiguousarray(array)
-            held.append(array)
-            table[slot] = array.ctypes.data
-        live: dict[int, NumpyArray] = {}
-        for number in self.fresh:
-            buffer = buffers[number]
-            live[number] = made = np.empty(buffer.shape, buffer.dtype)
-            table[self.slots[number]] = made.ctypes.data
-        table[len(self.slots)] = 0
-        status = self._run_guarded(live) if self.poison else self.function(table.ctypes.data)
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
-        if status:
-            raise IndexRangeError("An index is out of range in a compiled program.")
+        with self._lock:
+            held = []
+            for slot, position in self.inputs:
+                array = np.ascontiguousarray(arrays[position])
+                held.append(array)
+                self.table[slot] = array.ctypes.data
+            live: dict[int, NumpyArray] = {}
+            for number in self.fresh:
+                live[number] = made = np.empty(buffers[number].shape, buffers[number].dtype)
+                self.table[self.slots[number]] = made.ctypes.data
+            self._execute(live)
         results = []
         for number in self.schedule.outputs:
             buffer = buffers[number]
@@ -191,6 +192,16 @@ class NativeProgram:
             else:
                 results.append(live[number])
         return results
+
+    def _execute(self, live: dict[int, NumpyArray]) -> None:
+        """Call the machine code, with all pointers in the table."""
+        self.table[len(self.slots)] = 0
+        status = self._run_guarded(live) if self.poison else self.function(self.table_address)
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        if status:
+            raise IndexRangeError("An index is out of range in a compiled program.")
 
     def _run_guarded(self, live: dict[int, NumpyArray]) -> int:
         """Run with all memory filled with NaN, and check that nothing is written beside it."""
@@ -215,8 +226,6 @@ class NativeProgram:
         return status
 
     def _call_back(self, number: int, addresses: int) -> None:
-        if self._error is not None:
-            return
         try:
             callback = self.callbacks[number]
             node = callback.node
@@ -232,41 +241,7 @@ class NativeProgram:
                 target[...] = result
         except BaseException as error:
             self._error = error
-
-
-class Memory:
-    """Bytes at an address that is a multiple of 64, between guard bytes if these are wanted."""
-
-    def __init__(self, size: int, guarded: bool) -> None:
-        edge = GUARD if guarded else 0
-        self.bytes = np.empty(size + 64 + 2 * edge, np.uint8)
-        self.start = -(self.bytes.ctypes.data + edge) % 64 + edge
-        self.address = self.bytes.ctypes.data + self.start
-
-    def fill(self, inside: list[tuple[int, int]]) -> None:
-        """Guard bytes everywhere, and NaN (of every float dtype) in the (place, size) inside."""
-        self.bytes[:] = GUARD_BYTE
-        for place, size in inside:
-            self.read(place, size)[:] = 0xFF
-
-    def is_damaged(self, inside: list[tuple[int, int]]) -> bool:
-        """Whether a guard byte has changed."""
-        outside = np.ones(self.bytes.size, np.bool_)
-        for place, size in inside:
-            outside[self.start + place : self.start + place + size] = False
-        return bool((self.bytes[outside] != GUARD_BYTE).any())
-
-    def read(self, place: int, size: int) -> NumpyArray:
-        return self.bytes[self.start + place : self.start + place + size]
-
-
-def array_at(address: int, dtype: DType, shape: tuple[int, ...]) -> NumpyArray:
-    """The memory at an address as an array."""
-    size = math.prod(shape) * dtype.itemsize
-    if not size:
-        return np.empty(shape, dtype)
-    raw = (ctypes.c_uint8 * size).from_address(address)
-    return np.frombuffer(raw, dtype).reshape(shape)
+            self.table[len(self.slots)] = 2  # the status: the step returns
 
 
 def emit_kernel(kernel: Kernel, name: str, target: Any) -> Function:
