@@ -55,7 +55,7 @@ from .ops.composite import (
 )
 from .ops.contract import dot, matmul, outer, tensordot
 from .ops.control import checkpoint, custom_gradient, scan
-from .ops.convolution import conv, conv_transpose
+from .ops.convolve import conv, conv_transpose
 from .ops.creation import (
     arange,
     eye,
@@ -69,12 +69,14 @@ from .ops.creation import (
 )
 from .ops.einsum import einsum
 from .ops.index import one_hot, take, take_along_axis
+from .ops.joining import concatenate, stack
 from .ops.order import argsort, cumsum, sort, top_k
+from .ops.pooling import avg_pool, max_pool
 from .ops.promotion import array
 from .ops.random import seed
 from .ops.rearrange import flip, moveaxis, pad, repeat, roll, split, tile, tril, triu, unstack
 from .ops.reduce import all, any, argmax, argmin, max, mean, min, prod, sum
-from .ops.shape import broadcast_to, concatenate, expand_dims, reshape, stack, transpose
+from .ops.shape import broadcast_to, expand_dims, reshape, transpose
 from .ops.transcendental import (
     cos,
     erf,
@@ -88,7 +90,6 @@ from .ops.transcendental import (
     sqrt,
     tanh,
 )
-from .ops.window import avg_pool, max_pool
 from .trace import Array
 from .transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp
 from .version import VERSION

@@ -42,8 +42,12 @@ def _check_order(function: Callable[..., Any], inputs: Any, tolerance: float) ->
     assert abs(forward - backward) <= 1e-12 * scale, (forward, backward)
     step = 1e-5
     moved = [
-        function(*(rg.array(a.numpy() + sign * step * d)
-                   for a, d in zip(arrays, directions, strict=True))).numpy()
+        function(
+            *(
+                rg.array(a.numpy() + sign * step * d)
+                for a, d in zip(arrays, directions, strict=True)
+            )
+        ).numpy()
         for sign in (1, -1)
     ]
     measured = float(np.sum(cotangent * (moved[0] - moved[1]) / (2 * step)))

@@ -11,7 +11,8 @@ import pytest
 import retrograd as rg
 from retrograd.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from retrograd.ops import convolution_numpy
-from retrograd.ops.convolution import conv, conv_p, conv_transpose
+from retrograd.ops.convolution import conv_p
+from retrograd.ops.convolve import conv, conv_transpose
 from retrograd.ops.sliding import meet
 from retrograd.trace import bind
 
@@ -40,18 +41,48 @@ TABLE: list[tuple[Any, ...]] = [
     ((2, 6, 6, 4), (3, 3, 1, 4), (1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1), 4, 1),
     ((1, 6, 6, 4), (3, 3, 1, 4), (2, 2), ((1, 0), (0, 1)), (1, 1), (2, 1), 4, 1),
     ((2, 6, 6, 4), (1, 1, 4, 3), (2, 2), ((0, 0), (0, 0)), (1, 1), (1, 1), 1, 1),
-    ((2, 4, 3, 5, 2), (2, 3, 2, 2, 4), (1, 1, 1), ((0, 0), (1, 1), (1, 0)), (1, 1, 1),
-     (1, 1, 1), 1, 1),
-    ((2, 3, 4, 3, 4), (2, 2, 2, 2, 4), (2, 1, 2), ((1, 1), (-1, 2), (2, 1)), (1, 2, 1),
-     (1, 1, 2), 2, 1),
-    ((2, 3, 4, 3, 2), (2, 2, 1, 2, 4), (1, 2, 3), ((1, 1), (0, -1), (2, 1)), (2, 1, 2),
-     (2, 1, 1), 1, 2),
+    (
+        (2, 4, 3, 5, 2),
+        (2, 3, 2, 2, 4),
+        (1, 1, 1),
+        ((0, 0), (1, 1), (1, 0)),
+        (1, 1, 1),
+        (1, 1, 1),
+        1,
+        1,
+    ),
+    (
+        (2, 3, 4, 3, 4),
+        (2, 2, 2, 2, 4),
+        (2, 1, 2),
+        ((1, 1), (-1, 2), (2, 1)),
+        (1, 2, 1),
+        (1, 1, 2),
+        2,
+        1,
+    ),
+    (
+        (2, 3, 4, 3, 2),
+        (2, 2, 1, 2, 4),
+        (1, 2, 3),
+        ((1, 1), (0, -1), (2, 1)),
+        (2, 1, 2),
+        (2, 1, 1),
+        1,
+        2,
+    ),
 ]
 
 
 def name_parameters(row: tuple[Any, ...]) -> dict[str, Any]:
-    names = ("stride", "padding", "input_dilation", "kernel_dilation", "feature_groups",
-             "batch_groups")
+    names = (
+        "stride",
+        "padding",
+        "input_dilation",
+        "kernel_dilation",
+        "feature_groups",
+        "batch_groups",
+    )
     return dict(zip(names, row[2:], strict=True))
 
 
@@ -197,8 +228,8 @@ def test_meet_equals_a_search() -> None:
             (p, u) for p in range(count) for u in range(size) if p * step + offset == u * dilation
         ]
         met = meet(offset, step, count, dilation, size)
-        actual = [] if met is None else list(
-            zip(range(count)[met[0]], range(size)[met[1]], strict=True)
+        actual = (
+            [] if met is None else list(zip(range(count)[met[0]], range(size)[met[1]], strict=True))
         )
         assert actual == found, (offset, step, count, dilation, size)
 
@@ -314,8 +345,13 @@ ERRORS: list[tuple[Any, type[Exception], str]] = [
     (lambda: conv_transpose(X, W, padding=4), ShapeError, r"crops all of the 7"),
     (lambda: conv_transpose(X, W, 2, "same"), ArgumentError, r"padding='same'"),
     (lambda: conv_transpose(X[0], W), ShapeError, r"as many axes"),
-    (lambda: apply(rg.array(X), rg.array(W), (0, 0, (1, 1), ((0, 0),) * 2, (1, 1), (1, 1), 3, 2)),
-     ShapeError, r"exclude each other"),
+    (
+        lambda: apply(
+            rg.array(X), rg.array(W), (0, 0, (1, 1), ((0, 0),) * 2, (1, 1), (1, 1), 3, 2)
+        ),
+        ShapeError,
+        r"exclude each other",
+    ),
 ]
 
 

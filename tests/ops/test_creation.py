@@ -128,9 +128,10 @@ def test_arange_dtypes() -> None:
 
 
 def test_a_range_cannot_depend_on_a_traced_value() -> None:
-    for function in (rg.compile(lambda n: arange(n), executor="numpy"), rg.grad(
-        lambda n: rg.sum(arange(n))
-    )):
+    for function in (
+        rg.compile(lambda n: arange(n), executor="numpy"),
+        rg.grad(lambda n: rg.sum(arange(n))),
+    ):
         with pytest.raises(rg.errors.ArgumentTypeError, match="stop is a traced value"):
             function(rg.array(3.0))
 

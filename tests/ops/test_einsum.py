@@ -16,14 +16,62 @@ from tests.ops.derivatives import check_derivatives
 SIZES = {"i": 2, "j": 3, "k": 4, "l": 5, "b": 2, "h": 3, "A": 2, "z": 1}
 
 CASES = [
-    "i->i", "ij->ji", "ij", "ji", "ij->", "ij->i", "ij->j", "ijk->ki", "->", "",
-    "ii", "ii->i", "iji->j", "iij->ij", "iii->i", "iijj->ij", "ijij->", "ii,ii->i",
-    "i,i", "i,i->i", "i,j", "i,j->ji", "ij,jk", "ij,jk->ki", "ij,kj->ik", "ji,jk->ik",
-    "ij,ij->ij", "ij,ij", "ij,ij->i", "ij,ji->i", "ij,j->i", "i,ij,j", "ij,i->ij",
-    "bij,bjk->bik", "bij,bkj->bik", "bij,jk->bik", "bhik,bhjk->bhij", "bhij,bjhk->bihk",
-    "ij,kl->ijkl", "ij,kl->ik", "ij,kl->", "ij,jk,kl->il", "ij,jk,kl", "i,j,k->kji",
-    "ij,ij,ij->ij", "bi,bj,bk->bijk", "ijk,jil,kl->li", "ij,jk,ki", "Ai,iA->A", "z,zi->i",
-    ",ij->ij", ",,i", "i,->i", "ijk,k->", "iik,kj->ij", "ij,jj->i",
+    "i->i",
+    "ij->ji",
+    "ij",
+    "ji",
+    "ij->",
+    "ij->i",
+    "ij->j",
+    "ijk->ki",
+    "->",
+    "",
+    "ii",
+    "ii->i",
+    "iji->j",
+    "iij->ij",
+    "iii->i",
+    "iijj->ij",
+    "ijij->",
+    "ii,ii->i",
+    "i,i",
+    "i,i->i",
+    "i,j",
+    "i,j->ji",
+    "ij,jk",
+    "ij,jk->ki",
+    "ij,kj->ik",
+    "ji,jk->ik",
+    "ij,ij->ij",
+    "ij,ij",
+    "ij,ij->i",
+    "ij,ji->i",
+    "ij,j->i",
+    "i,ij,j",
+    "ij,i->ij",
+    "bij,bjk->bik",
+    "bij,bkj->bik",
+    "bij,jk->bik",
+    "bhik,bhjk->bhij",
+    "bhij,bjhk->bihk",
+    "ij,kl->ijkl",
+    "ij,kl->ik",
+    "ij,kl->",
+    "ij,jk,kl->il",
+    "ij,jk,kl",
+    "i,j,k->kji",
+    "ij,ij,ij->ij",
+    "bi,bj,bk->bijk",
+    "ijk,jil,kl->li",
+    "ij,jk,ki",
+    "Ai,iA->A",
+    "z,zi->i",
+    ",ij->ij",
+    ",,i",
+    "i,->i",
+    "ijk,k->",
+    "iik,kj->ij",
+    "ij,jj->i",
 ]
 
 
@@ -94,7 +142,7 @@ def _expressions(draw: Any) -> tuple[str, list[tuple[int, ...]]]:
         term = "".join(letters)
         if draw(st.booleans()):
             place = draw(st.integers(0, len(letters)))
-            used = dotted[draw(st.integers(0, len(dotted))):]
+            used = dotted[draw(st.integers(0, len(dotted))) :]
             shape[place:place] = [size if draw(st.booleans()) else 1 for size in used]
             term = term[:place] + "..." + term[place:]
         terms.append(term)
@@ -129,8 +177,9 @@ def test_dtypes_meet_as_elsewhere() -> None:
     assert einsum("ij,", whole, 0.5).dtype == np.float32
     assert einsum("ij->i", whole).dtype == np.int32
     flags = np.array([[True, False], [True, True]])
-    np.testing.assert_array_equal(einsum("ij,jk", flags, flags).numpy(),
-                                  np.einsum("ij,jk", flags, flags), strict=True)
+    np.testing.assert_array_equal(
+        einsum("ij,jk", flags, flags).numpy(), np.einsum("ij,jk", flags, flags), strict=True
+    )
 
 
 def test_a_chain_is_multiplied_in_the_cheap_order() -> None:
@@ -144,9 +193,7 @@ def test_a_chain_is_multiplied_in_the_cheap_order() -> None:
 
     recorder = Recorder("chain", abstract="a test")
     with recording(recorder):
-        arrays = [
-            recorder.add_input(rg.array(np.ones(shape, np.float32)).type) for shape in shapes
-        ]
+        arrays = [recorder.add_input(rg.array(np.ones(shape, np.float32)).type) for shape in shapes]
         graph = recorder.finish([largest(*arrays)])
     for node in graph.nodes:
         graph_sizes.extend(output.type.size for output in node.outputs)
@@ -162,8 +209,12 @@ def test_compiled() -> None:
 @pytest.mark.parametrize(
     ("subscripts", "shapes", "error", "words"),
     [
-        ("ij,jk", [(2, 3), (4, 5)], "ShapeError",
-         r"'j' has size 3 in operand 1 \(2, 3\) and size 4 in operand 2 \(4, 5\)"),
+        (
+            "ij,jk",
+            [(2, 3), (4, 5)],
+            "ShapeError",
+            r"'j' has size 3 in operand 1 \(2, 3\) and size 4 in operand 2 \(4, 5\)",
+        ),
         ("ii", [(2, 3)], "ShapeError", "'i' has size 2 .* size 3"),
         ("ij,jk", [(2, 1), (4, 5)], "ShapeError", "'j' has size 1 .* size 4"),
         ("ij", [(2, 3, 4)], "ShapeError", r"term 'ij' \(number 1 .* names 2 axes.* has 3"),

@@ -63,7 +63,7 @@ def test_values_are_those_of_numpy(case: tuple[tuple[int, ...], tuple[Any, ...]]
 @settings(max_examples=100, deadline=None)
 @given(_keys())
 def test_gradients_add_up_where_elements_are_read(
-    case: tuple[tuple[int, ...], tuple[Any, ...]]
+    case: tuple[tuple[int, ...], tuple[Any, ...]],
 ) -> None:
     shape, key = case
     x = _numbers(shape)
@@ -75,9 +75,7 @@ def test_gradients_add_up_where_elements_are_read(
 
 @settings(max_examples=60, deadline=None)
 @given(_keys())
-def test_traced_index_arrays_mean_the_same(
-    case: tuple[tuple[int, ...], tuple[Any, ...]]
-) -> None:
+def test_traced_index_arrays_mean_the_same(case: tuple[tuple[int, ...], tuple[Any, ...]]) -> None:
     shape, key = case
     x = _numbers(shape)
     arrays = [part for part in key if isinstance(part, np.ndarray)]
@@ -93,9 +91,19 @@ def test_traced_index_arrays_mean_the_same(
 @pytest.mark.parametrize(
     "key",
     [
-        [0, 2], [[1], [2]], (slice(None), [1, 0]), ([0, 2], [3, 1]), ([[0], [2]], [3, 1]),
-        ([0, 2], slice(None), [3, 1]), (0, slice(None), [1, 2]), ([0, 1], 2), ([], ),
-        (..., [0, -1]), (slice(None, None, -2), [0, 1]), (None, [0, 1], None, 1), np.int64(2),
+        [0, 2],
+        [[1], [2]],
+        (slice(None), [1, 0]),
+        ([0, 2], [3, 1]),
+        ([[0], [2]], [3, 1]),
+        ([0, 2], slice(None), [3, 1]),
+        (0, slice(None), [1, 2]),
+        ([0, 1], 2),
+        ([],),
+        (..., [0, -1]),
+        (slice(None, None, -2), [0, 1]),
+        (None, [0, 1], None, 1),
+        np.int64(2),
     ],
     ids=str,
 )

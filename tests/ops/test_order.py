@@ -59,8 +59,11 @@ def test_empty_axes() -> None:
 def test_sort_and_argsort_are_stable(axis: int | None, dtype: str, descending: bool) -> None:
     x = TIES.astype(dtype)
     # Equal elements keep their order both ways.
-    expected = np.argsort(-TIES if descending and dtype != "bool" else
-                          -x.astype(int) if descending else x, axis, kind="stable")
+    expected = np.argsort(
+        -TIES if descending and dtype != "bool" else -x.astype(int) if descending else x,
+        axis,
+        kind="stable",
+    )
     flat = x.ravel() if axis is None else x
     along = 0 if axis is None else axis
     positions, values = argsort(x, axis, descending), sort(x, axis, descending)

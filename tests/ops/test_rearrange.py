@@ -135,8 +135,13 @@ def test_triangles_do_not_let_nan_through() -> None:
 def test_empty_arrays() -> None:
     empty = np.zeros((0, 2))
     for function, numpy, arguments in (
-        (roll, np.roll, (1, 0)), (tile, np.tile, ((2, 2),)), (repeat, np.repeat, (2, 0)),
-        (flip, np.flip, ()), (tril, np.tril, ()), (pad, np.pad, (1,)), (roll, np.roll, (3,)),
+        (roll, np.roll, (1, 0)),
+        (tile, np.tile, ((2, 2),)),
+        (repeat, np.repeat, (2, 0)),
+        (flip, np.flip, ()),
+        (tril, np.tril, ()),
+        (pad, np.pad, (1,)),
+        (roll, np.roll, (3,)),
     ):
         np.testing.assert_array_equal(
             function(empty, *arguments).numpy(), numpy(empty, *arguments), strict=True

@@ -10,9 +10,8 @@ import pytest
 
 import retrograd as rg
 from retrograd.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from retrograd.ops.pooling import avg_pool, max_pool
 from retrograd.ops.window import (
-    avg_pool,
-    max_pool,
     window_gather_p,
     window_max_p,
     window_scatter_p,
@@ -61,9 +60,7 @@ def list_windows(row: tuple[Any, ...]) -> list[tuple[tuple[int, ...], list[Any]]
     for p in itertools.product(*map(range, counts)):
         members: list[Any] = []
         for number, k in enumerate(itertools.product(*map(range, size))):
-            u = tuple(
-                p[a] * stride[a] + k[a] * dilation[a] - padding[a][0] for a in range(rank)
-            )
+            u = tuple(p[a] * stride[a] + k[a] * dilation[a] - padding[a][0] for a in range(rank))
             inside = all(0 <= v < n for v, n in zip(u, shape[1:-1], strict=True))
             members.append((number, u if inside else None))
         result.append((p, members))
@@ -108,9 +105,7 @@ def test_scatter_and_gather_are_transposes(row: tuple[Any, ...]) -> None:
     gathered = bind(window_gather_p, x, winner, **parameters)[0]
     np.testing.assert_array_equal(gathered.numpy(), value.numpy())
     v = np.random.default_rng(1).standard_normal(value.shape)
-    scattered = bind(
-        window_scatter_p, rg.array(v), winner, space=x.shape[1:-1], **parameters
-    )[0]
+    scattered = bind(window_scatter_p, rg.array(v), winner, space=x.shape[1:-1], **parameters)[0]
     expected = np.zeros(x.shape)
     for p, members in list_windows(row):
         for n, c in itertools.product(range(x.shape[0]), range(x.shape[-1])):
@@ -144,7 +139,7 @@ def test_gradients(row: tuple[Any, ...], name: str) -> None:
     left, right = (v * tangent.numpy()).sum(), (gradient * direction).sum()
     assert abs(left - right) <= 1e-12 * max(1.0, abs(v).sum())
     step = 1e-7
-    slope = (f(rg.array(x + step * direction)).numpy() - f(rg.array(x - step * direction)).numpy())
+    slope = f(rg.array(x + step * direction)).numpy() - f(rg.array(x - step * direction)).numpy()
     np.testing.assert_allclose(tangent.numpy(), slope / (2 * step), rtol=0, atol=1e-6)
 
     def gradients(x: Any) -> Any:
@@ -206,7 +201,11 @@ def test_nan_in_a_window_gives_nan(size: int) -> None:
 def test_padding_never_wins() -> None:
     x = np.full((1, 2, 2, 1), -np.inf, np.float32)
     value, winner = bind(
-        window_max_p, rg.array(x), size=(2, 2), stride=(1, 1), padding=((1, 1), (1, 1)),
+        window_max_p,
+        rg.array(x),
+        size=(2, 2),
+        stride=(1, 1),
+        padding=((1, 1), (1, 1)),
         dilation=(1, 1),
     )
     assert (value.numpy() == -np.inf).all()
@@ -241,9 +240,9 @@ def test_average_with_and_without_padding() -> None:
     image = np.ones((1, 5, 5, 2))
     inside = avg_pool(image, 3, stride=2, padding=1, count_include_pad=False)
     np.testing.assert_array_equal(inside.numpy(), np.ones((1, 3, 3, 2)))
-    gradient = rg.grad(
-        lambda x: rg.sum(avg_pool(x, 2, padding=1, count_include_pad=False))
-    )(rg.array(x))
+    gradient = rg.grad(lambda x: rg.sum(avg_pool(x, 2, padding=1, count_include_pad=False)))(
+        rg.array(x)
+    )
     np.testing.assert_array_equal(gradient.numpy()[0, :, 0], [1.0, 0.5, 0.5, 1.0])
 
 
@@ -270,10 +269,26 @@ ERRORS: list[tuple[Any, type[Exception], str]] = [
     (lambda: max_pool(X, 2, padding="same"), ArgumentError, r"padding='same'"),
     (lambda: max_pool(X > 0, 2), DTypeError, r"received bool"),
     (lambda: max_pool(X[:, :0], 1, padding=1), ShapeError, r"covers 1 places"),
-    (lambda: bind(window_sum_p, rg.array(X), size=(2,), stride=(2,), padding=((0, 0),),
-                  dilation=(1,)), ShapeError, r"3 axes, received \(2, 5, 5, 3\)"),
-    (lambda: bind(window_gather_p, rg.array(X), rg.array(X), size=(5, 5), stride=(1, 1),
-                  padding=((0, 0), (0, 0)), dilation=(1, 1)), ShapeError, r"winners must be int32"),
+    (
+        lambda: bind(
+            window_sum_p, rg.array(X), size=(2,), stride=(2,), padding=((0, 0),), dilation=(1,)
+        ),
+        ShapeError,
+        r"3 axes, received \(2, 5, 5, 3\)",
+    ),
+    (
+        lambda: bind(
+            window_gather_p,
+            rg.array(X),
+            rg.array(X),
+            size=(5, 5),
+            stride=(1, 1),
+            padding=((0, 0), (0, 0)),
+            dilation=(1, 1),
+        ),
+        ShapeError,
+        r"winners must be int32",
+    ),
 ]
 
 

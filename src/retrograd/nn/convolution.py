@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..errors import ArgumentError
-from ..ops.convolution import conv, conv_transpose
+from ..ops.convolve import conv, conv_transpose
 from ..ops.sliding import as_padding, as_sizes
 from ..trace import Array
 from .initialise import Init, describe_initialiser, draw_bias, draw_weight, get_initialiser

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import ArgumentError
+from ..ops.pooling import avg_pool, max_pool
 from ..ops.promotion import as_array
 from ..ops.sliding import as_sizes
-from ..ops.window import avg_pool, max_pool
 from ..trace import Array
 from .layer import Layer, as_flag, check_images, plain_sizes
 

@@ -131,9 +131,7 @@ def log_softmax(x: Any, axis: Any = -1) -> Array:
         array([    0., -1000.], dtype=float32)
     """
     shifted, _, _, total = _shifted_exponentials(x, axis, "log_softmax")
-    return shifted - transcendental.log(
-        comparison.where(comparison.equal(total, 0.0), 1.0, total)
-    )
+    return shifted - transcendental.log(comparison.where(comparison.equal(total, 0.0), 1.0, total))
 
 
 def squeeze(x: Any, axis: Any = None) -> Array:

@@ -237,7 +237,14 @@ def custom_gradient(
         )
 
         def flat_forward(values: Sequence[Array]) -> tuple[list[Array], Any]:
-            result, residuals = forward(*build_result(template, values))
+            pair = forward(*build_result(template, values))
+            if not isinstance(pair, tuple) or len(pair) != 2:
+                raise ArgumentTypeError(
+                    "custom_gradient: the forward rule must return (outputs, residuals), received "
+                    f"{_describe(pair)}.",
+                    fix="return outputs, None if the backward rule needs nothing",
+                )
+            result, residuals = pair
             outputs: list[Array] = []
             describe_result(_arrays_in(result), outputs)
             return outputs, (residuals, list(values))

@@ -35,8 +35,15 @@ LARGEST_PATCHES = 1 << 23
 
 
 def evaluate_conv(
-    x: NumpyArray, w: NumpyArray, *, stride: Sizes, padding: Pairs, input_dilation: Sizes,
-    kernel_dilation: Sizes, feature_groups: int, batch_groups: int,
+    x: NumpyArray,
+    w: NumpyArray,
+    *,
+    stride: Sizes,
+    padding: Pairs,
+    input_dilation: Sizes,
+    kernel_dilation: Sizes,
+    feature_groups: int,
+    batch_groups: int,
 ) -> tuple[NumpyArray]:
     """Convolve, see `convolution`."""
     rank = w.ndim - 2
@@ -69,8 +76,13 @@ def evaluate_conv(
         step = n if exchanged else max(1, CHUNK // (count * groups * o))
         for start in range(0, n, step):
             _slide(
-                grouped_x[:, start : start + step], grouped_w, result[start : start + step],
-                stride, padding, input_dilation, kernel_dilation,
+                grouped_x[:, start : start + step],
+                grouped_w,
+                result[start : start + step],
+                stride,
+                padding,
+                input_dilation,
+                kernel_dilation,
             )
     else:
         padded = _pad_space(grouped_x, padding)
@@ -140,8 +152,10 @@ def _multiply_patches(
     wide, narrow = (kernel, outputs) if exchanged else (outputs, kernel)
     strides = (over_kernel, over_outputs) if exchanged else (over_outputs, over_kernel)
     windows = as_strided(
-        x, (groups, images, *wide, *narrow, inner),
-        (*x.strides[:2], *strides[0], *strides[1], x.strides[-1]), writeable=False,
+        x,
+        (groups, images, *wide, *narrow, inner),
+        (*x.strides[:2], *strides[0], *strides[1], x.strides[-1]),
+        writeable=False,
     )
     rows, columns = math.prod(wide), math.prod(narrow) * inner
     # Few channels: copy along the image, which has the longer runs.
@@ -188,8 +202,13 @@ def _multiply_patches(
 
 
 def _slide(
-    x: NumpyArray, w: NumpyArray, result: NumpyArray, stride: Sizes, padding: Pairs,
-    input_dilation: Sizes, dilation: Sizes,
+    x: NumpyArray,
+    w: NumpyArray,
+    result: NumpyArray,
+    stride: Sizes,
+    padding: Pairs,
+    input_dilation: Sizes,
+    dilation: Sizes,
 ) -> None:
     """Add to the result over the places of the kernel, or over the outputs if they are fewer."""
     rank = w.ndim - 3
@@ -202,9 +221,7 @@ def _slide(
         moving = (outputs[axis], stride[axis])
         if not over_kernel:
             fixed, moving = moving, fixed
-        meetings.append(
-            meet_everywhere(*fixed, low, moving[1], moving[0], between, size)
-        )
+        meetings.append(meet_everywhere(*fixed, low, moving[1], moving[0], between, size))
     whole: Any = slice(None)
     place: tuple[Any, ...]
     for place in product(*(range(len(along)) for along in meetings)):

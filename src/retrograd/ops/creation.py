@@ -10,23 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, ArgumentTypeError, ShapeError
+from ..errors import ArgumentError, ArgumentTypeError
 from ..ir import as_dtype
-from ..ir.types import DType, Shape, float32, float64, int32, int64
+from ..ir.types import DType, float32, float64, int32, int64
 from ..trace import Array, Tracer
 from .promotion import as_array, convert
-from .shape import as_shape, broadcast_to
-
-
-def _check_shape(shape: Any, operation: str) -> Shape:
-    sizes = as_shape(shape, operation)
-    if any(size < 0 for size in sizes):
-        raise ShapeError(f"{operation}: sizes cannot be negative, received {sizes}.")
-    return sizes
+from .shape import as_sizes, broadcast_to
 
 
 def _constant(shape: Any, value: int, dtype: Any, operation: str) -> Array:
-    sizes = _check_shape(shape, operation)
+    sizes = as_sizes(shape, operation)
     return Array(np.broadcast_to(np.asarray(value, as_dtype(dtype)), sizes))
 
 
@@ -85,7 +78,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Array:
         >>> rg.full((2,), 0.5).numpy()
         array([0.5, 0.5], dtype=float32)
     """
-    sizes = _check_shape(shape, "full")
+    sizes = as_sizes(shape, "full")
     if dtype is None:
         return broadcast_to(as_array(fill_value), sizes)
     wanted = as_dtype(dtype)
@@ -247,8 +240,9 @@ def linspace(
     """
     first = _as_number(start, "start", "linspace")
     last = _as_number(stop, "stop", "linspace")
-    values = np.linspace(first, last, _as_count(num, "num", "linspace"), endpoint=endpoint,
-                         dtype=float64)
+    values = np.linspace(
+        first, last, _as_count(num, "num", "linspace"), endpoint=endpoint, dtype=float64
+    )
     wanted = float32 if dtype is None else as_dtype(dtype)
     return _fit(np.floor(values) if wanted.kind in "iu" else values, wanted, "linspace")
 

@@ -221,8 +221,11 @@ def _contract_all(terms: list[Term], labels: tuple[Label, ...]) -> Term:
         pairs = [(i, j) for i in range(len(terms)) for j in range(i + 1, len(terms))]
         i, j = min(pairs, key=lambda pair: _cost(terms, pair, labels))
         needed = _needed(terms, (i, j), labels)
-        product = _contract_pair(_sum_out(terms[i], needed | set(terms[j].labels)),
-                                 _sum_out(terms[j], needed | set(terms[i].labels)), needed)
+        product = _contract_pair(
+            _sum_out(terms[i], needed | set(terms[j].labels)),
+            _sum_out(terms[j], needed | set(terms[i].labels)),
+            needed,
+        )
         terms = [product, *(term for n, term in enumerate(terms) if n not in (i, j))]
     return terms[0]
 
@@ -233,9 +236,7 @@ def _needed(terms: list[Term], positions: tuple[int, ...], labels: tuple[Label, 
     return set(labels).union(*others)
 
 
-def _cost(
-    terms: list[Term], pair: tuple[int, int], labels: tuple[Label, ...]
-) -> tuple[int, int]:
+def _cost(terms: list[Term], pair: tuple[int, int], labels: tuple[Label, ...]) -> tuple[int, int]:
     """How much a pair adds to memory, and its number of multiplications."""
     first, second = terms[pair[0]], terms[pair[1]]
     needed = _needed(terms, pair, labels)
@@ -257,8 +258,10 @@ def _contract_pair(first: Term, second: Term, needed: set[Label]) -> Term:
     if not summed:
         return Term(_multiply(first, second, labels), labels)
     pairs = [
-        (tuple(first.labels.index(label) for label in group),
-         tuple(second.labels.index(label) for label in group))
+        (
+            tuple(first.labels.index(label) for label in group),
+            tuple(second.labels.index(label) for label in group),
+        )
         for group in (summed, batch)
     ]
     return Term(contract_axes(first.array, second.array, pairs[0], pairs[1]), labels)

@@ -27,8 +27,9 @@ def _check_dtype(indices: ArrayType, operation: str) -> None:
     if indices.dtype.kind not in "iu":
         raise DTypeError(
             f"{operation}: indices must be integers, received {indices.dtype.name}.",
-            fix="convert them with .astype('int32')" if indices.dtype.kind == "f" else
-            "use rg.where(mask, x, 0), or the positions: np.flatnonzero(mask)",
+            fix="convert them with .astype('int32')"
+            if indices.dtype.kind == "f"
+            else "use rg.where(mask, x, 0), or the positions: np.flatnonzero(mask)",
         )
 
 
@@ -137,9 +138,7 @@ def _infer_scatter_add_along(
     return (updates.with_shape((*shape[:axis], size, *shape[axis + 1 :])),)
 
 
-def _evaluate_scatter_add_along(
-    updates: Any, indices: Any, *, axis: int, size: int
-) -> tuple[Any]:
+def _evaluate_scatter_add_along(updates: Any, indices: Any, *, axis: int, size: int) -> tuple[Any]:
     check_range(indices, size, "scatter_add_along")
     places = np.moveaxis(indices, axis, -1).astype(np.intp)
     rows = places.shape[:-1]
@@ -157,8 +156,11 @@ def _declare_reader(name: str, infer: Rule, evaluate: Rule, adder: str) -> Primi
     """Declare gather or gather_along, whose transpose is the primitive that `adder` names."""
 
     def jvp(
-        primals: Sequence[Array], tangents: Sequence[Array | None], outputs: Sequence[Array],
-        *, axis: int,
+        primals: Sequence[Array],
+        tangents: Sequence[Array | None],
+        outputs: Sequence[Array],
+        *,
+        axis: int,
     ) -> list[Array | None]:
         if tangents[0] is None:
             return [None]
@@ -180,16 +182,24 @@ def _declare_adder(name: str, infer: Rule, evaluate: Rule, reader: Primitive) ->
     """Declare the transpose of `reader`."""
 
     def jvp(
-        primals: Sequence[Array], tangents: Sequence[Array | None], outputs: Sequence[Array],
-        *, axis: int, size: int,
+        primals: Sequence[Array],
+        tangents: Sequence[Array | None],
+        outputs: Sequence[Array],
+        *,
+        axis: int,
+        size: int,
     ) -> list[Array | None]:
         if tangents[0] is None:
             return [None]
         return [bind(primitive, tangents[0], primals[1], axis=axis, size=size)[0]]
 
     def backward(
-        residuals: Any, cotangents: Sequence[Array], needed: Sequence[bool],
-        *, axis: int, size: int,
+        residuals: Any,
+        cotangents: Sequence[Array],
+        needed: Sequence[bool],
+        *,
+        axis: int,
+        size: int,
     ) -> list[Array | None]:
         (_, indices), _ = residuals
         return [bind(reader, cotangents[0], indices, axis=axis)[0], None]
@@ -316,10 +326,13 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Array:
             fix="add an axis to the indices, e.g. labels[:, None]",
         )
     size, count = value.type.shape[axis], places.type.shape[axis]
-    shape = list(broadcast_shapes(
-        _without(value.type.shape, axis), _without(places.type.shape, axis),
-        operation="take_along_axis",
-    ))
+    shape = list(
+        broadcast_shapes(
+            _without(value.type.shape, axis),
+            _without(places.type.shape, axis),
+            operation="take_along_axis",
+        )
+    )
     value = broadcast_to(value, (*shape[:axis], size, *shape[axis:]))
     places = broadcast_to(places, (*shape[:axis], count, *shape[axis:]))
     return bind(gather_along_p, value, wrap_indices(places, size, "take_along_axis"), axis=axis)[0]

@@ -108,9 +108,7 @@ def _apply(x: Array, parts: list[Any], together: bool) -> Array:
         axis += 1
     result = x
     if (starts, stops, steps) != ([0] * axis, list(x.type.shape), [1] * axis):
-        result = bind(
-            slice_p, x, starts=tuple(starts), stops=tuple(stops), steps=tuple(steps)
-        )[0]
+        result = bind(slice_p, x, starts=tuple(starts), stops=tuple(stops), steps=tuple(steps))[0]
     if reversed_axes:
         result = bind(flip_p, result, axes=tuple(reversed_axes))[0]
     result = reshape(result, tuple(shape))

@@ -76,16 +76,24 @@ def _declare_ordered(name: str, infer: Any, evaluate: Any) -> Primitive:
     """Declare a primitive that returns elements of its input and their positions."""
 
     def jvp(
-        primals: Sequence[Array], tangents: Sequence[Array | None], outputs: Sequence[Array],
-        *, axis: int, **parameters: Any,
+        primals: Sequence[Array],
+        tangents: Sequence[Array | None],
+        outputs: Sequence[Array],
+        *,
+        axis: int,
+        **parameters: Any,
     ) -> list[Array | None]:
         if tangents[0] is None:
             return [None, None]
         return [bind(gather_along_p, tangents[0], outputs[1], axis=axis)[0], None]
 
     def backward(
-        residuals: Any, cotangents: Sequence[Array], needed: Sequence[bool],
-        *, axis: int, **parameters: Any,
+        residuals: Any,
+        cotangents: Sequence[Array],
+        needed: Sequence[bool],
+        *,
+        axis: int,
+        **parameters: Any,
     ) -> list[Array | None]:
         (x,), (_, places) = residuals
         size = x.type.shape[axis]

@@ -38,7 +38,7 @@ def array(value: Any, dtype: Any = None) -> Array:
     if isinstance(value, Array):
         return value if dtype is None else convert(value, as_dtype(dtype))
     if isinstance(value, (list, tuple)) and _holds_arrays(value):
-        from .shape import stack
+        from .joining import stack
 
         stacked = stack([array(item) for item in value])
         return stacked if dtype is None else convert(stacked, as_dtype(dtype))
@@ -59,7 +59,11 @@ def array(value: Any, dtype: Any = None) -> Array:
         )
     if dtype is None:
         return Array(found.astype(_default_dtype(found, value)))
-    return Array(found.astype(as_dtype(dtype)))
+    wanted = as_dtype(dtype)
+    if found.dtype.kind in "iu" and wanted.kind in "iu" and found.size:
+        _check_fits(int(found.min()), wanted)
+        _check_fits(int(found.max()), wanted)
+    return Array(found.astype(wanted))
 
 
 def _default_dtype(found: np.ndarray[Any, Any], value: Any) -> DType:

@@ -24,9 +24,9 @@ from ..staging import register_ambient
 from ..trace import Array, bind
 from ..tree import Stateful
 from . import arithmetic, comparison, transcendental
-from . import shape as shapes
+from .joining import concatenate
 from .promotion import as_array, convert
-from .shape import as_shape
+from .shape import as_sizes
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -122,7 +122,7 @@ class Generator(Stateful):
         one = Array(np.array([0, 0, 1, 0], np.uint32))
         carry = convert(comparison.equal(state[2:3], 0xFFFFFFFF), uint32)
         zeros = Array(np.zeros(3, np.uint32))
-        self.state = state + one + shapes.concatenate([zeros, carry])
+        self.state = state + one + concatenate([zeros, carry])
         return state
 
 
@@ -205,7 +205,7 @@ def bits(shape: Any, generator: Generator | None = None) -> Array:
         dtype('uint32')
     """
     source = default_generator() if generator is None else generator
-    return bind(random_bits_p, source.advance(), shape=as_shape(shape, "random"))[0]
+    return bind(random_bits_p, source.advance(), shape=as_sizes(shape, "random"))[0]
 
 
 def _float_dtype(dtype: Any) -> DType:
@@ -238,7 +238,7 @@ def uniform(
         >>> rg.random.uniform((2, 3)).shape
         (2, 3)
     """
-    wanted, sizes = _float_dtype(dtype), as_shape(shape, "uniform")
+    wanted, sizes = _float_dtype(dtype), as_sizes(shape, "uniform")
     if wanted == float32:
         unit = convert(bits(sizes, generator) // 256, float32) * 2.0**-24
     else:
@@ -265,7 +265,7 @@ def normal(
         >>> rg.random.normal((2, 3)).shape
         (2, 3)
     """
-    wanted, sizes = _float_dtype(dtype), as_shape(shape, "normal")
+    wanted, sizes = _float_dtype(dtype), as_sizes(shape, "normal")
     pair = uniform((2, *sizes), dtype=wanted, generator=generator)
     radius = transcendental.sqrt(-2.0 * transcendental.log1p(-pair[0]))
     value = radius * transcendental.cos(pair[1] * (2.0 * math.pi))
@@ -291,7 +291,7 @@ def bernoulli(p: Any = 0.5, shape: Any = None, generator: Generator | None = Non
     """
     if isinstance(p, (int, float)) and not 0.0 <= p <= 1.0:
         raise ArgumentError(f"A probability lies between 0 and 1, received {p}.")
-    sizes = as_array(p).type.shape if shape is None else as_shape(shape, "bernoulli")
+    sizes = as_array(p).type.shape if shape is None else as_sizes(shape, "bernoulli")
     return comparison.less(uniform(sizes, generator=generator), p)
 
 

@@ -10,12 +10,12 @@ from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..trace import Array, bind
 from . import comparison
 from .index import take
+from .joining import concatenate
 from .promotion import as_array, convert
 from .shape import (
     broadcast_to,
     check_axes,
     check_axis,
-    concatenate,
     flip_p,
     pad_p,
     reshape,
@@ -90,8 +90,9 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:
     if isinstance(indices_or_sections, (tuple, list, np.ndarray)) and np.ndim(indices_or_sections):
         cuts = as_integers(indices_or_sections, "each index", "split")
         # Bounds are those of slices: negative ones count from the end, wide ones are cut short.
-        bounds = [slice(a, b).indices(size)[:2]
-                  for a, b in zip((0, *cuts), (*cuts, size), strict=True)]
+        bounds = [
+            slice(a, b).indices(size)[:2] for a, b in zip((0, *cuts), (*cuts, size), strict=True)
+        ]
         return [slice_axis(value, axis, a, max(a, b)) for a, b in bounds]
     sections = as_integer(indices_or_sections, "the number of pieces", "split")
     if sections < 1 or size % sections:
@@ -280,8 +281,10 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Array:
     if axis is None:
         total = sum(as_integers(shift, "shift", "roll"))
         return reshape(roll(reshape(value, (value.type.size,)), total, 0), value.type.shape)
-    axes = [check_axis(a, value.type.ndim, "roll")
-            for a in (axis if isinstance(axis, (tuple, list)) else (axis,))]
+    axes = [
+        check_axis(a, value.type.ndim, "roll")
+        for a in (axis if isinstance(axis, (tuple, list)) else (axis,))
+    ]
     shifts = as_integers(shift, "shift", "roll")
     if len(axes) == 1:
         axes = axes * len(shifts)

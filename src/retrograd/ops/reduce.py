@@ -115,7 +115,7 @@ def _running(x: Array, axis: int, forward: bool) -> Array:
 
 def _shift(x: Array, axis: int, count: int, forward: bool) -> Array:
     """Elements moved along the axis by `count`; ones come in."""
-    from .shape import concatenate
+    from .joining import concatenate
 
     size = x.type.shape[axis]
     count = builtins.min(count, size)  # `min` is ours here

@@ -172,9 +172,7 @@ def as_sizes(value: Any, rank: int, operation: str, name: str, least: int = 1) -
         )
     checked = tuple(_as_integer(item, operation, name) for item in values)
     if any(item < least for item in checked):
-        raise ArgumentError(
-            f"{operation}: {name} must be at least {least}, received {value!r}."
-        )
+        raise ArgumentError(f"{operation}: {name} must be at least {least}, received {value!r}.")
     return checked
 
 

@@ -16,14 +16,11 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..ir import ArrayType, declare
-from ..ir.types import Shape, float32, int32
+from ..ir.types import Shape, int32
 from ..trace import Array, bind
-from .promotion import as_array, convert
 from .shape import Sizes, broadcast_p, declare_linear, pad_p, reshape
 from .sliding import (
     Pairs,
-    as_padding,
-    as_sizes,
     check_filled,
     count_elements,
     count_outputs,
@@ -32,6 +29,7 @@ from .sliding import (
 )
 
 NumpyArray = np.ndarray[Any, Any]
+
 
 def _tile(size: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> bool:
     """Whether the windows lie side by side from the start: each element is in one at most."""
@@ -56,9 +54,7 @@ def _evaluate_sum(
         for along in zip(x.shape[1:-1], size, stride, padding, dilation, strict=True)
     )
     total = np.zeros((x.shape[0], *windows, x.shape[-1]), x.dtype)
-    for _, outputs, inputs in find_places(
-        x.shape[1:-1], windows, size, stride, padding, dilation
-    ):
+    for _, outputs, inputs in find_places(x.shape[1:-1], windows, size, stride, padding, dilation):
         total[outputs] += x[inputs]
     return total
 
@@ -92,7 +88,11 @@ def _transpose_sum(
         needed = type.shape[1 + axis] + (n - 1) * holes
         sides.append((low, needed - low - apart.type.shape[1 + axis]))
     return bind(
-        window_sum_p, apart, size=size, stride=(1,) * len(size), padding=tuple(sides),
+        window_sum_p,
+        apart,
+        size=size,
+        stride=(1,) * len(size),
+        padding=tuple(sides),
         dilation=dilation,
     )[0]
 
@@ -153,7 +153,9 @@ def _keep_where(x: NumpyArray, chosen: NumpyArray) -> NumpyArray:
 
 
 def _max_jvp(
-    primals: Sequence[Array], tangents: Sequence[Array | None], outputs: Sequence[Array],
+    primals: Sequence[Array],
+    tangents: Sequence[Array | None],
+    outputs: Sequence[Array],
     **parameters: Any,
 ) -> list[Array | None]:
     if tangents[0] is None:
@@ -195,7 +197,13 @@ def _check_winner(name: str, winner: ArrayType, shape: Shape) -> None:
 
 
 def _infer_scatter(
-    g: ArrayType, winner: ArrayType, *, space: Sizes, size: Sizes, stride: Sizes, padding: Pairs,
+    g: ArrayType,
+    winner: ArrayType,
+    *,
+    space: Sizes,
+    size: Sizes,
+    stride: Sizes,
+    padding: Pairs,
     dilation: Sizes,
 ) -> tuple[ArrayType]:
     result = g.with_shape((g.shape[0], *space, g.shape[-1]))
@@ -207,8 +215,14 @@ def _infer_scatter(
 
 
 def _evaluate_scatter(
-    g: NumpyArray, winner: NumpyArray, *, space: Sizes, size: Sizes, stride: Sizes,
-    padding: Pairs, dilation: Sizes,
+    g: NumpyArray,
+    winner: NumpyArray,
+    *,
+    space: Sizes,
+    size: Sizes,
+    stride: Sizes,
+    padding: Pairs,
+    dilation: Sizes,
 ) -> tuple[NumpyArray]:
     result = np.zeros((g.shape[0], *space, g.shape[-1]), g.dtype)
     windows = g.shape[1:-1]
@@ -223,7 +237,9 @@ def _evaluate_scatter(
 
 
 def _scatter_jvp(
-    primals: Sequence[Array], tangents: Sequence[Array | None], outputs: Sequence[Array],
+    primals: Sequence[Array],
+    tangents: Sequence[Array | None],
+    outputs: Sequence[Array],
     **parameters: Any,
 ) -> list[Array | None]:
     if tangents[0] is None:
@@ -232,7 +248,11 @@ def _scatter_jvp(
 
 
 def _scatter_backward(
-    residuals: Any, cotangents: Sequence[Array], needed: Sequence[bool], *, space: Sizes,
+    residuals: Any,
+    cotangents: Sequence[Array],
+    needed: Sequence[bool],
+    *,
+    space: Sizes,
     **parameters: Any,
 ) -> list[Array | None]:
     (_, winner), _ = residuals
@@ -249,7 +269,12 @@ window_scatter_p = declare(
 
 
 def _infer_gather(
-    x: ArrayType, winner: ArrayType, *, size: Sizes, stride: Sizes, padding: Pairs,
+    x: ArrayType,
+    winner: ArrayType,
+    *,
+    size: Sizes,
+    stride: Sizes,
+    padding: Pairs,
     dilation: Sizes,
 ) -> tuple[ArrayType]:
     shape = count_windows("window_gather", x, size, stride, padding, dilation)
@@ -258,7 +283,12 @@ def _infer_gather(
 
 
 def _evaluate_gather(
-    x: NumpyArray, winner: NumpyArray, *, size: Sizes, stride: Sizes, padding: Pairs,
+    x: NumpyArray,
+    winner: NumpyArray,
+    *,
+    size: Sizes,
+    stride: Sizes,
+    padding: Pairs,
     dilation: Sizes,
 ) -> tuple[NumpyArray]:
     result = np.zeros(winner.shape, f"u{x.dtype.itemsize}")
@@ -271,7 +301,9 @@ def _evaluate_gather(
 
 
 def _gather_jvp(
-    primals: Sequence[Array], tangents: Sequence[Array | None], outputs: Sequence[Array],
+    primals: Sequence[Array],
+    tangents: Sequence[Array | None],
+    outputs: Sequence[Array],
     **parameters: Any,
 ) -> list[Array | None]:
     if tangents[0] is None:
@@ -284,9 +316,7 @@ def _gather_backward(
 ) -> list[Array | None]:
     (x, winner), _ = residuals
     space = x.type.shape[1:-1]
-    return [
-        bind(window_scatter_p, cotangents[0], winner, space=space, **parameters)[0], None
-    ]
+    return [bind(window_scatter_p, cotangents[0], winner, space=space, **parameters)[0], None]
 
 
 window_gather_p = declare(
@@ -296,102 +326,3 @@ window_gather_p = declare(
     jvp=_gather_jvp,
     backward=_gather_backward,
 )
-
-
-# -- what users call ------------------------------------------------------------------------------
-
-
-def _windows(
-    operation: str, x: Any, size: Any, stride: Any, padding: Any, dilation: Any
-) -> tuple[Array, dict[str, Any]]:
-    value = as_array(x)
-    rank = value.type.ndim - 2
-    if rank < 1:
-        raise ShapeError(
-            f"{operation} takes an array (batch, *space, channels), received {value.type.shape}.",
-            fix="add an axis of size 1 for a missing batch or channel: x[None], x[..., None]",
-        )
-    sizes = as_sizes(size, rank, operation, "size")
-    return value, {
-        "size": sizes,
-        "stride": sizes if stride is None else as_sizes(stride, rank, operation, "stride"),
-        "padding": as_padding(padding, rank, operation),
-        "dilation": as_sizes(dilation, rank, operation, "dilation"),
-    }
-
-
-def max_pool(
-    x: Any, size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1
-) -> Array:
-    """Largest element of each window; the first one of equals gets the gradient.
-
-    `y[n, p, c] = max over k of x[n, p * stride + k * dilation - low, c]`. Padding never wins; a
-    NaN in a window gives NaN.
-
-    Args:
-        x: (batch, *space, channels).
-        size: elements of a window: a number, or one for each axis of space.
-        stride: the step between windows; `size` by default.
-        padding: places around x: a number, a number for each axis, or a (low, high) pair for each
-            axis; negative ones crop.
-        dilation: the step between the elements of a window.
-
-    Returns:
-        (batch, *space', channels), with
-        `space' = (space + low + high - dilation * (size - 1) - 1) // stride + 1`.
-
-    Raises:
-        ShapeError: a window is larger than the padded input, or lies wholly in the padding.
-
-    Example:
-        >>> import retrograd as rg
-        >>> rg.max_pool(rg.ones((8, 28, 28, 16)), 2).shape
-        (8, 14, 14, 16)
-    """
-    value, parameters = _windows("max_pool", x, size, stride, padding, dilation)
-    return bind(window_max_p, value, **parameters)[0]
-
-
-def avg_pool(
-    x: Any, size: Any, stride: Any = None, padding: Any = 0, count_include_pad: bool = True
-) -> Array:
-    """Mean of each window. Integers give float32.
-
-    `y[n, p, c] = mean over k of x[n, p * stride + k - low, c]`, zero outside x.
-
-    Args:
-        x: (batch, *space, channels).
-        size: elements of a window: a number, or one for each axis of space.
-        stride: the step between windows; `size` by default.
-        padding: zeros around x: a number, a number for each axis, or a (low, high) pair for each
-            axis; negative ones crop.
-        count_include_pad: whether the zeros of the padding count as elements of the mean.
-
-    Returns:
-        (batch, *space', channels), with `space' = (space + low + high - size) // stride + 1`.
-
-    Raises:
-        ShapeError: a window is larger than the padded input, or holds nothing to count.
-
-    Example:
-        >>> import retrograd as rg
-        >>> rg.avg_pool(rg.ones((8, 28, 28, 16)), 2).shape
-        (8, 14, 14, 16)
-    """
-    value, parameters = _windows("avg_pool", x, size, stride, padding, 1)
-    if value.type.dtype.kind != "f":
-        value = convert(value, float32)
-    total = bind(window_sum_p, value, **parameters)[0]
-    if count_include_pad:
-        return total / float(math.prod(parameters["size"]))
-    counts = count_elements(value.type.shape[1:-1], **parameters)
-    check_filled("avg_pool", value.type, counts, parameters["padding"])
-    whole = np.ones((), value.type.dtype)
-    for axis, count in enumerate(counts):
-        shape = [1] * value.type.ndim
-        shape[1 + axis] = count.size
-        whole = whole * count.astype(value.type.dtype).reshape(shape)
-    return total / Array(whole)
-
-
-__all__ = ["avg_pool", "max_pool"]
