@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.errors import ArgumentError, DTypeError, TracingError
+from retrograd import nn
+from retrograd.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    ClosureError,
+    DTypeError,
+    NotDifferentiableError,
+    ShapeError,
+    TracingError,
+)
 
 
 @pytest.mark.parametrize("show", [print, str, "{}".format, "value: %s".__mod__])
@@ -69,3 +78,54 @@ def test_grad_says_what_it_received(function: Any, argument: Any, message: str) 
 def test_argnums_that_are_no_position(argnums: Any) -> None:
     with pytest.raises(ArgumentError, match="names an argument that is not there"):
         rg.grad(lambda x: x, argnums=argnums)(1.0)
+
+
+class Plain:
+    """A newcomer's model, whose class should be an nn.Module."""
+
+    def __init__(self) -> None:
+        self.weight = rg.ones(3)
+
+    def __call__(self, x: Any) -> Any:
+        return (self.weight * x).sum()
+
+
+@pytest.mark.parametrize("argument", [Plain(), "relu", True], ids=["object", "text", "bool"])
+def test_there_is_no_gradient_by_what_holds_no_numbers(argument: Any) -> None:
+    with pytest.raises(NotDifferentiableError, match="^grad: argument 0 is"):
+        rg.grad(lambda first, x: x.sum())(argument, rg.ones(3))
+    # By keyword, or beside the differentiated argument, it is fine.
+    assert rg.grad(lambda x, first: x.sum())(rg.ones(3), argument).shape == (3,)
+
+
+class Holder(nn.Module):
+    def __init__(self) -> None:
+        self.plain = Plain()
+
+    def __call__(self, x: Any) -> Any:
+        return self.plain(x)
+
+
+@pytest.mark.parametrize("model", [Plain(), [Plain()], Holder()], ids=["object", "list", "Module"])
+def test_arrays_in_an_object_that_is_no_module_are_not_frozen(model: Any) -> None:
+    run = rg.compile(lambda model, x: x.sum())
+    with pytest.raises(ClosureError, match="received a Plain that holds an Array"):
+        run(model, rg.ones(3))
+
+
+def test_a_custom_forward_rule_returns_a_pair() -> None:
+    doubled = rg.custom_gradient(lambda x: 2 * x, lambda x: 2 * x, lambda _, g: (2 * g,))
+    with pytest.raises(ArgumentTypeError, match=r"must return \(outputs, residuals\), received"):
+        rg.grad(lambda x: doubled(x).sum())(rg.ones(2))  # two elements unpack like a pair
+
+
+@pytest.mark.parametrize("draw", [rg.random.normal, rg.random.uniform])
+def test_random_numbers_of_a_negative_size(draw: Any) -> None:
+    with pytest.raises(ShapeError, match="cannot be negative"):
+        draw((2, -1))
+
+
+@pytest.mark.parametrize(("values", "dtype"), [([300], "uint8"), (-1, "uint32"), (2**40, "int32")])
+def test_numbers_that_do_not_fit_into_the_dtype(values: Any, dtype: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="does not fit into"):
+        rg.array(values, dtype=dtype)

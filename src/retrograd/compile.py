@@ -9,7 +9,7 @@ from typing import Any
 
 from . import interpret
 from .binding import Binding, make_key
-from .errors import ArgumentError, ArgumentTypeError, hide_internal_frames, suggest
+from .errors import ArgumentError, ArgumentTypeError, ClosureError, hide_internal_frames, suggest
 from .ir import Graph, format_graph
 from .ir.types import float32, int32
 from .ops.promotion import convert
@@ -185,6 +185,8 @@ class CompiledFunction:
         return program, call
 
     def _trace(self, call: Call) -> Staged:
+        for template in (*call.arguments, *(template for _, template in call.keywords)):
+            _refuse_hidden_arrays(template)
         return trace(
             self.function,
             call,
@@ -203,6 +205,26 @@ class CompiledFunction:
     def text(self, *arguments: Any, **keywords: Any) -> str:
         """The program for these arguments, printed with source lines and module paths."""
         return format_graph(self.graph(*arguments, **keywords), sources=True)
+
+
+def _refuse_hidden_arrays(template: Any) -> None:
+    """Arrays in an object that is no Module would be frozen into the program."""
+    if template[0] == "static":
+        value = template[1].value
+        attributes = getattr(value, "__dict__", {})
+        for name, held in () if isinstance(value, type) else attributes.items():
+            if isinstance(held, Array):
+                raise ClosureError(
+                    f"The compiled function received a {type(value).__name__} that holds an Array "
+                    f"({name!r}): it would be frozen into the program and later changes ignored.",
+                    fix=f"make {type(value).__name__} an nn.Module or a dataclass, or pass the "
+                    "Arrays themselves",
+                )
+    children = template[2] if template[0] == "container" else ()
+    if template[0] == "object":
+        children = [child for _, child in template[3]]
+    for child in children:
+        _refuse_hidden_arrays(child)
 
 
 def _original_of(copy: Any, call: Call) -> Any:
@@ -238,7 +260,8 @@ def compile(function: Callable[..., Any] | None = None, *, executor: str = "nump
         A CompiledFunction: called like the function; `trace_count` says how often it was traced.
 
     Raises:
-        ClosureError: parameters of a Module that was not passed are used.
+        ClosureError: parameters of a Module that was not passed are used, or an object that is no
+            Module holds Arrays.
         TracingError: the value of an Array is needed while tracing (`if x > 0`, `print`).
 
     Example:

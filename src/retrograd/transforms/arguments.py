@@ -55,6 +55,8 @@ class Differentiated:
     def __init__(self, call: Call, positions: tuple[int, ...], transform: str) -> None:
         self.call = call
         self.positions = positions
+        for position in positions:
+            _refuse_static(call.arguments[position], position, transform)
         self.wanted = [
             index for index, leaf in enumerate(call.leaves) if self._is_wanted(leaf, transform)
         ]
@@ -100,6 +102,20 @@ class Differentiated:
             }
             return _map_parameters(owner, by_id)
         return template[1].value
+
+
+def _refuse_static(template: Template, position: int, transform: str) -> None:
+    """An argument that is no Array, number, Module or tree of them has no gradient."""
+    if template[0] == "static":
+        value = template[1].value
+        kept = bool(getattr(value, "__dict__", None)) and not isinstance(value, type)
+        raise NotDifferentiableError(
+            f"{transform}: argument {position} is {value!r:.60} ({type(value).__name__}); "
+            "gradients exist for Arrays, floats, Modules, and dicts, lists and tuples of them.",
+            fix="make its class an nn.Module, or a dataclass"
+            if kept
+            else "choose other argnums, or pass it by keyword",
+        )
 
 
 def _map_parameters(owner: Stateful, by_id: dict[int, Any]) -> Any:
