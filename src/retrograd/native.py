@@ -6,23 +6,19 @@ import ctypes
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .codegen.contraction import ContractionEmitter
 from .codegen.elementwise import ROWS
-from .codegen.emit import Function, Module
-from .codegen.loops import LoopEmitter, list_accesses
-from .codegen.tiles import plan_contraction
+from .codegen.program import ProgramWriter
 from .config import get_config
 from .errors import IndexRangeError, VerificationError
 from .ir import Graph
-from .ir.loops import Access, Callback, Contraction, Kernel, LoopNest
 from .passes.arena import plan_arena
 from .passes.lowering import lower
-from .passes.nests import collapse
+from .passes.inner_programs import inline
 from .runtime import jit
 from .runtime.buffers import GUARD, Memory, array_at
 from .runtime.target import host_target
@@ -49,14 +45,15 @@ class NativeProgram:
         self.poison = get_config().poison if poison is None else poison
         self.times = Times()
         start = time.perf_counter()
-        self.schedule = lower(graph, frozenset((*ROWS, "cast")))
-        self.schedule.kernels = [
-            collapse(k) if isinstance(k, LoopNest) else k for k in self.schedule.kernels
-        ]
+        self.schedule = lower(inline(graph), frozenset((*ROWS, "cast")))
         self.arena = plan_arena(self.schedule, GUARD if self.poison else 0)
         self.times.passes = time.perf_counter() - start
         start = time.perf_counter()
-        self.text = self._write()
+        writer = ProgramWriter(self.schedule, self.arena.places, host_target())
+        self.text = writer.write()
+        self.writer = writer
+        self.slots, self.callbacks = writer.slots, writer.callbacks
+        self.distinct = len(writer.known)
         self.times.text = time.perf_counter() - start
         start = time.perf_counter()
         code = jit.assemble(self.text)
@@ -67,87 +64,14 @@ class NativeProgram:
         self.times.load = time.perf_counter() - start
         self._prepare()
 
-    # -- text -----------------------------------------------------------------------------------
-
-    def _write(self) -> str:
-        """The module: each different kernel once, and the step that calls them in order."""
-        module = Module()
-        target = host_target()
-        step = Function("step", [("ptr", "%table")], result="i64")
-        self.slots = self._assign_slots()
-        known: dict[Any, str] = {}
-        step.lines.append(f"  %status = getelementptr i64, ptr %table, i64 {len(self.slots)}")
-        bases: dict[int, str] = {}
-        self.callbacks: list[Callback] = []
-        for kernel in self.schedule.kernels:
-            if isinstance(kernel, Callback):
-                self._write_callback(step, bases, kernel)
-                continue
-            normal, accesses = normalise(kernel)
-            if normal not in known:
-                name = f"kernel{len(known)}"
-                known[normal] = name
-                module.functions.append(emit_kernel(normal, name, target))
-            pointers = [self._pointer(step, bases, access) for access in accesses]
-            listed = ", ".join(f"ptr {p}" for p in [*pointers, "%status"])
-            step.do(f"call void @{known[normal]}({listed})")
-            if isinstance(kernel, LoopNest) and any(e.kind == "gather" for e in kernel.expressions):
-                self._stop_on_error(step)
-        result = step.emit("load i64, ptr %status")
-        step.do(f"ret i64 {result}")
-        module.functions.append(step)
-        self.distinct = len(known)
-        return module.text()
-
-    def _write_callback(self, step: Function, bases: dict[int, str], kernel: Callback) -> None:
-        """Call Python with the number of the callback and the addresses of its arrays."""
-        number = len(self.callbacks)
-        self.callbacks.append(kernel)
-        whole = [Access(buffer, 0, ()) for buffer in (*kernel.inputs, *kernel.outputs)]
-        pointers = [self._pointer(step, bases, access) for access in whole]
-        listed = step.reserve(f"[{max(len(pointers), 1)} x ptr]")
-        for order, pointer in enumerate(pointers):
-            place = step.emit(f"getelementptr ptr, ptr {listed}, i64 {order}")
-            step.do(f"store ptr {pointer}, ptr {place}")
-        place = step.emit(f"getelementptr i64, ptr %table, i64 {len(self.slots) + 1}")
-        address = step.emit(f"load ptr, ptr {place}")
-        step.do(f"call void {address}(i64 {number}, ptr {listed})")
-        self._stop_on_error(step)
-
-    def _stop_on_error(self, step: Function) -> None:
-        """Return at once when a kernel has set the status: nothing may be changed after that."""
-        status = step.emit("load i64, ptr %status")
-        failed = step.emit(f"icmp ne i64 {status}, 0")
-        with step.when(failed):
-            step.do(f"ret i64 {status}")
-            step.block(step.new_label("unreachable"))
-
-    def _assign_slots(self) -> dict[int, int]:
-        """The places of buffers in the table of pointers; all arena buffers share the first."""
-        slots: dict[int, int] = {-1: 0}
-        for number in range(len(self.schedule.buffers)):
-            if number not in self.arena.places:
-                slots[number] = len(slots)
-        return slots
-
-    def _pointer(self, step: Function, bases: dict[int, str], access: Access) -> str:
-        place = self.arena.places.get(access.buffer)
-        slot = self.slots[-1 if place is not None else access.buffer]
-        if slot not in bases:
-            entry = step.emit(f"getelementptr i64, ptr %table, i64 {slot}")
-            bases[slot] = step.emit(f"load ptr, ptr {entry}")
-        size = self.schedule.buffers[access.buffer].dtype.itemsize
-        offset = (place or 0) + access.offset * size
-        if not offset:
-            return bases[slot]
-        return step.emit(f"getelementptr i8, ptr {bases[slot]}, i64 {offset}")
-
     # -- running --------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
         buffers = self.schedule.buffers
         self.memory = Memory(self.arena.size, self.poison)
-        self.table = np.zeros(len(self.slots) + 2, np.int64)
+        self.table = np.zeros(self.writer.callback_slot + 1, np.int64)
+        for slot, value in self.writer.constants:
+            self.table[slot] = value.ctypes.data
         self.table[0] = self.memory.address
         self.inputs: list[tuple[int, int]] = []
         self.fresh: list[int] = []
@@ -163,7 +87,8 @@ class NativeProgram:
                 self.fresh.append(number)
         kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)
         self._callback = kind(self._call_back)
-        self.table[len(self.slots) + 1] = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
+        address = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
+        self.table[self.writer.callback_slot] = address
         self._error: BaseException | None = None
         self._lock = threading.Lock()
         self.table_address = self.table.ctypes.data
@@ -195,7 +120,7 @@ class NativeProgram:
 
     def _execute(self, live: dict[int, NumpyArray]) -> None:
         """Call the machine code, with all pointers in the table."""
-        self.table[len(self.slots)] = 0
+        self.table[self.writer.status_slot] = 0
         status = self._run_guarded(live) if self.poison else self.function(self.table_address)
         if self._error is not None:
             error, self._error = self._error, None
@@ -241,32 +166,7 @@ class NativeProgram:
                 target[...] = result
         except BaseException as error:
             self._error = error
-            self.table[len(self.slots)] = 2  # the status: the step returns
-
-
-def emit_kernel(kernel: Kernel, name: str, target: Any) -> Function:
-    """The machine code of a kernel, as text."""
-    if isinstance(kernel, LoopNest):
-        return LoopEmitter(kernel, name, target.vector_bytes).emit()
-    assert isinstance(kernel, Contraction)
-    plan = plan_contraction(kernel, target.vector_bytes, target.registers)
-    return ContractionEmitter(kernel, plan, name).emit()
-
-
-def normalise(kernel: Kernel) -> tuple[Kernel, list[Access]]:
-    """The kernel with its pointers numbered, so that equal kernels are equal; and its accesses."""
-    if isinstance(kernel, Contraction):
-        accesses = [kernel.a, kernel.b, kernel.out]
-        local = [replace(a, buffer=i, offset=0) for i, a in enumerate(accesses)]
-        return replace(kernel, a=local[0], b=local[1], out=local[2]), accesses
-    assert isinstance(kernel, LoopNest)
-    found = list_accesses(kernel)
-    local_of = {a: replace(a, buffer=i, offset=0) for i, a in enumerate(found)}
-    expressions = tuple(
-        e if e.access is None else replace(e, access=local_of[e.access]) for e in kernel.expressions
-    )
-    stores = tuple(replace(s, access=local_of[s.access]) for s in kernel.stores)
-    return replace(kernel, expressions=expressions, stores=stores), found
+            self.table[self.writer.status_slot] = 2  # the status: the step returns
 
 
 def run(graph: Graph, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:

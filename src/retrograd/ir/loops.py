@@ -134,6 +134,63 @@ class Callback:
 
 
 @dataclass(frozen=True, slots=True)
+class Routine:
+    """Work that is neither a loop nest nor a contraction, written by hand for the generator.
+
+    Args:
+        name: which routine of the generator.
+        parameters: its static parameters.
+        inputs: the memory that it reads.
+        outputs: the memory that it writes.
+    """
+
+    name: str
+    parameters: tuple[Any, ...]
+    inputs: tuple[Access, ...]
+    outputs: tuple[Access, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """A program inside of a program: its kernels, and their own part of the arena.
+
+    Args:
+        schedule: the kernels; every output is a buffer of its own.
+        places: where the buffers lie in the workspace, in bytes.
+        size: the bytes of that workspace.
+    """
+
+    schedule: Schedule
+    places: dict[int, int]
+    size: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repeat:
+    """A loop around a program: `carry, ys[t] = body(constants, carry, xs[t])`.
+
+    Args:
+        body: one step; its inputs are [constants, carry, x], its outputs [carry, y].
+        length: the number of steps, at least 1.
+        reverse: whether xs and ys are walked from their end.
+        constants: how many inputs are the same in every step.
+        carry: how many values go from step to step.
+        inputs: buffers [constants, carry, xs].
+        outputs: buffers [carry, ys].
+        workspace: a buffer for the body's arena and two copies of the carry.
+    """
+
+    body: Body
+    length: int
+    reverse: bool
+    constants: int
+    carry: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    workspace: int
+
+
+@dataclass(frozen=True, slots=True)
 class Buffer:
     """A piece of memory.
 
@@ -160,7 +217,7 @@ class Buffer:
         return self.size * self.dtype.itemsize
 
 
-Kernel = LoopNest | Contraction | Callback
+Kernel = LoopNest | Contraction | Routine | Repeat | Callback
 
 
 @dataclass(slots=True)

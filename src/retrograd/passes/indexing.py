@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from ..ir import Node
+from collections.abc import Callable
+
+from ..ir import Atom, Node
+from ..ir.loops import Store
 from ..ir.types import bool_, int64
-from .nests import Affine, IndexMap, NestBuilder
+from .merging import append_nest
+from .nests import Affine, IndexMap, NestBuilder, View, identity
 from .values import EXPRESSIONS, Values
 
 
@@ -17,12 +21,71 @@ def lower_gather(values: Values, node: Node) -> bool:
     return True
 
 
+def lower_scatter(values: Values, node: Node) -> bool:
+    """Rows added to a table of zeros, one after the other in the order of the indices."""
+    updates, indices = node.inputs
+    axis, count = node.parameters["axis"], indices.type.ndim
+    target = _zeros(values, node)
+
+    def place(index: IndexMap) -> tuple[IndexMap, IndexMap]:
+        still = Affine(0, (0,) * len(index))
+        return index[axis : axis + count], (*index[:axis], still, *index[axis + count :])
+
+    _add_up(values, updates, indices, target, place, axis)
+    return True
+
+
 def lower_scatter_along(values: Values, node: Node) -> bool:
-    """One row number for each place: compared with the index, instead of scattered."""
+    """One row number for each element; a single one is compared, instead of scattered."""
     updates, indices = node.inputs
     axis, output = node.parameters["axis"], node.outputs[0]
-    if updates.type.shape[axis] != 1 or 0 in output.type.shape:
-        return False
+    if updates.type.shape[axis] == 1 and output.type.size:
+        return _compare(values, node)
+
+    def place(index: IndexMap) -> tuple[IndexMap, IndexMap]:
+        still = Affine(0, (0,) * len(index))
+        return index, (*index[:axis], still, *index[axis + 1 :])
+
+    _add_up(values, updates, indices, _zeros(values, node), place, axis)
+    return True
+
+
+def _zeros(values: Values, node: Node) -> View:
+    output = node.outputs[0]
+    target = values.new(output.type.dtype, output.type.shape)
+    values.known[id(output)] = target
+    values.fill(target, lambda builder, index: builder.add("constant", target.dtype, value=0))
+    return target
+
+
+def _add_up(
+    values: Values,
+    updates: Atom,
+    indices: Atom,
+    target: View,
+    place: Callable[[IndexMap], tuple[IndexMap, IndexMap]],
+    axis: int,
+) -> None:
+    """A nest over the updates; `place` gives where their index is read, and where they go."""
+    shape = updates.type.shape
+    if 0 in shape:
+        return
+    numbers, source = values.materialise(indices), values.materialise(updates)
+    builder = NestBuilder(shape, [False] * len(shape))
+    index = identity(shape)
+    read, write = place(index)
+    value = builder.load(source, index)
+    number = builder.load(numbers, read)
+    access = builder.access(target, write)
+    scale, limit = target.strides[axis], target.shape[axis]
+    builder.stores.append(Store(access, value, index=number, scale=scale, limit=limit))
+    append_nest(values.schedule, builder.build(), merge=False)
+
+
+def _compare(values: Values, node: Node) -> bool:
+    """One row number for each place: compared with the index."""
+    updates, indices = node.inputs
+    axis, output = node.parameters["axis"], node.outputs[0]
     source, numbers = values.materialise(updates), values.materialise(indices)
     target = values.new(output.type.dtype, output.type.shape)
     values.known[id(output)] = target

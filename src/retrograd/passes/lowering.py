@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir import Graph, Node
-from ..ir.loops import Callback, Schedule
+from ..ir.loops import Callback, LoopNest, Schedule
 from .contractions import lower_dot
 from .convolutions import lower_conv
-from .indexing import lower_gather, lower_scatter_along
+from .indexing import lower_gather, lower_scatter, lower_scatter_along
+from .inner_programs import lower_call, lower_scan
 from .movement import lower_concatenate, lower_movement, lower_pad, lower_reshape
+from .nests import collapse
 from .reductions import POSITIONS, REDUCTIONS, lower_position, lower_reduction
+from .routines import lower_cumsum, lower_random_bits, lower_random_fold
 from .values import Values
 from .windows import (
     lower_window_gather,
@@ -36,19 +39,28 @@ RULES: dict[str, Rule] = {
     "conv": lower_conv,
     "gather": lower_gather,
     "gather_along": lower_gather,
+    "scatter_add": lower_scatter,
     "scatter_add_along": lower_scatter_along,
+    "cumsum": lower_cumsum,
+    "random_bits": lower_random_bits,
+    "random_fold": lower_random_fold,
+    "scan": lower_scan,
+    "checkpoint": lower_call,
 }
 """How each primitive that is not elementwise is lowered; a rule gives False if it cannot."""
 
 
-def lower(graph: Graph, elementwise: frozenset[str]) -> Schedule:
+def lower(graph: Graph, elementwise: frozenset[str], separate: bool = False) -> Schedule:
     """The kernels of a Graph.
 
     Args:
         graph: the program.
         elementwise: the names of the elementwise primitives that there is machine code for.
+        separate: whether each output needs a buffer of its own (it may not be an input, a
+            constant or another output).
     """
     values = Values(graph)
+    values.lower_inside = lambda inner: lower(inner, elementwise, separate=True)
     for node in graph.nodes:
         name = node.primitive.name
         if name in RULES and RULES[name](values, node):
@@ -57,9 +69,14 @@ def lower(graph: Graph, elementwise: frozenset[str]) -> Schedule:
             values.later(node)
         else:
             call_back(values, node)
+    schedule = values.schedule
     for atom in graph.outputs:
-        values.schedule.outputs.append(values.materialise_output(atom))
-    return values.schedule
+        number = values.materialise_output(atom)
+        if separate and (number in schedule.outputs or schedule.buffers[number].kind != "arena"):
+            number = values.copy(values.view(number)).buffer
+        schedule.outputs.append(number)
+    schedule.kernels = [collapse(k) if isinstance(k, LoopNest) else k for k in schedule.kernels]
+    return schedule
 
 
 def call_back(values: Values, node: Node) -> None:

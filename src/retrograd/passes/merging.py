@@ -10,6 +10,8 @@ from ..ir.loops import (
     Contraction,
     Kernel,
     LoopNest,
+    Repeat,
+    Routine,
     Schedule,
 )
 
@@ -23,6 +25,8 @@ def reads(kernel: Kernel) -> set[int]:
         return {e.access.buffer for e in kernel.expressions if e.access is not None}
     if isinstance(kernel, Contraction):
         return {kernel.a.buffer, kernel.b.buffer}
+    if isinstance(kernel, Routine):
+        return {access.buffer for access in kernel.inputs}
     return set(kernel.inputs)
 
 
@@ -32,6 +36,10 @@ def writes(kernel: Kernel) -> set[int]:
         return {store.access.buffer for store in kernel.stores}
     if isinstance(kernel, Contraction):
         return {kernel.out.buffer}
+    if isinstance(kernel, Routine):
+        return {access.buffer for access in kernel.outputs}
+    if isinstance(kernel, Repeat):
+        return {*kernel.outputs, kernel.workspace}
     return set(kernel.outputs)
 
 

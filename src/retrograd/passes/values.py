@@ -82,6 +82,7 @@ class Values:
         self.known: dict[int, View | Lazy] = {}
         self.uses: dict[int, int] = {}
         self.constants: dict[int, View] = {}
+        self.lower_inside: Callable[[Graph], Schedule]  # how Graphs inside of nodes are lowered
         self.padded: dict[Any, View] = {}  # copies with padding, by view and padding
         for node in graph.nodes:
             for atom in node.inputs:
