@@ -11,16 +11,12 @@ reads stays in cache, and the output holds the sum so far.
 
 from __future__ import annotations
 
-import math
 from itertools import product
 
 from ..ir.loops import Access, Contraction
 from .emit import Function, scalar_type, vector_of
 from .tiles import Plan
 from .vectors import Value, VectorMath
-
-UNROLL = 256
-"""Multiply-adds that are written one after the other, at the most."""
 
 Cell = tuple[int, ...]
 
@@ -215,7 +211,7 @@ class ContractionEmitter:
         start, stop = ("0", str(end)) if self.strip is None else self.strip
         if level != self.plan.level:
             start, stop = "0", str(end)
-        if stop.isdigit() and end // lanes * self._terms_inside(level) * len(slots) <= UNROLL:
+        if level >= len(self.plan.reduced) - self.plan.unrolled:
             for place in range(0, end, lanes):
                 self._go_inside(level, str(place), a, b, slots)
         elif end:
@@ -228,10 +224,6 @@ class ContractionEmitter:
             last = self.f.emit(f"icmp eq i64 {stop}, {end}")
             with self.f.when(last):
                 self._left_over(axis, end, rest, a, b, slots)
-
-    def _terms_inside(self, level: int) -> int:
-        extents = (self.c.extents[axis] for axis in self.plan.reduced[level + 1 :])
-        return -(-math.prod(extents) // (self.plan.lanes if self.plan.across else 1))
 
     def _go_inside(self, level: int, index: str, a: str, b: str, slots: dict[Cell, str]) -> None:
         axis = self.plan.reduced[level]

@@ -7,8 +7,11 @@ the order of sums except where they are cut into chunks, which is the same for e
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
+from operator import mul
 
 from ..ir.loops import Contraction
 
@@ -16,9 +19,16 @@ CHUNK = 1024
 """Terms that are added one after the other (in each lane) before their sum joins the output."""
 LATENCY = 4.0
 """Cycles from a multiply-add to the next one on the same register; two are done in a cycle."""
-PAGE = 4096
-WAYS = 8
-"""Rows whose addresses are equal modulo a page and that still stay in the first cache together."""
+NEAR = 24 * 1024
+"""Bytes of b that stay in the first cache while the rows pass by."""
+FAR_VECTOR = 2.7 / 64
+"""Cycles for a byte of b that comes from the second cache."""
+LOOP = 3.0
+"""Cycles to enter and leave a loop."""
+UNROLL, UNROLLED = 12, 128
+"""Terms of a reduction, and multiply-adds, that are written one after the other at the most."""
+LINE, SETS, WAYS = 64, 64, 8
+"""Of the first cache: bytes of a line, sets, and lines of a that a set can hold beside others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +45,7 @@ class Plan:
         level: the place in `reduced` of the axis that is cut into strips; the axes before it are
             walked one element at a time, outside of all tiles.
         strip: elements of that axis in a strip.
-        panel: columns that lie together in b; 0 where rows of b are whole.
+        unrolled: how many of the innermost reduced axes are written out, not looped over.
     """
 
     vector: int | None
@@ -46,7 +56,7 @@ class Plan:
     reduced: tuple[int, ...]
     level: int
     strip: int
-    panel: int
+    unrolled: int
 
 
 def plan_contraction(c: Contraction, vector_bytes: int, registers: int) -> Plan:
@@ -60,13 +70,20 @@ def plan_contraction(c: Contraction, vector_bytes: int, registers: int) -> Plan:
             while lanes > 1 and lanes // 2 >= c.extents[vector]:
                 lanes //= 2
         reduced, level, strip = cut_reduction(c, vector if across else None, lanes)
+        inside = inner_steps(c, reduced, level, strip, lanes if across else 1)
         for tile in list_tiles(c, vector, across, lanes, registers):
-            cost = cost_of_tile(c, vector, across, lanes, tile)
+            unrolled = count_unrolled(c, tile, reduced, inside, registers)
+            terms = reduced[len(reduced) - unrolled :]
+            cost = cost_of_tile(c, vector, across, lanes, tile, terms)
+            cost += LOOP * count_loops(c, tile, inside, unrolled, lanes, vector, across)
+            if cost < best_cost and crowds_a_set(c, tile):
+                cost *= 1.4
             if cost < best_cost:
                 order = order_outputs(c, None if across else vector, tile)
-                panel = 0 if c.panel is None else c.panel[1]
                 best_cost = cost
-                best = Plan(vector, across, lanes, tile, order, tuple(reduced), level, strip, panel)
+                best = Plan(
+                    vector, across, lanes, tile, order, tuple(reduced), level, strip, unrolled
+                )
     assert best is not None
     return best
 
@@ -104,6 +121,80 @@ def cut_reduction(c: Contraction, across: int | None, lanes: int) -> tuple[list[
             return reduced, level, -(-steps // strips) * unit
         inside *= steps
     return reduced, 0, c.extents[reduced[0]] if reduced else 1
+
+
+def inner_steps(
+    c: Contraction, reduced: list[int], level: int, strip: int, lanes: int
+) -> list[int]:
+    """Steps along the reduced axes from the innermost out, as far as they are whole in a chunk.
+
+    An axis that is cut, or that leaves some lanes over, ends the list with 0.
+    """
+    steps = []
+    for place in reversed(range(level, len(reduced))):
+        extent = c.extents[reduced[place]]
+        unit = lanes if place == len(reduced) - 1 else 1
+        steps.append(extent // unit if extent % unit == 0 else 0)
+    if steps and c.extents[reduced[level]] > strip:
+        steps[-1] = 0
+    return steps
+
+
+def count_unrolled(
+    c: Contraction,
+    tile: tuple[int, ...],
+    reduced: list[int],
+    inside: list[int],
+    registers: int,
+) -> int:
+    """How many of the innermost reduced axes are written out.
+
+    Where neighbouring terms share elements of a (a window that slides), each is loaded once and
+    kept: then these need registers too.
+    """
+    cells = math.prod(tile)
+    terms = 1
+    for count, steps in enumerate(inside):
+        terms *= steps
+        if not 0 < terms <= UNROLL or terms * cells > UNROLLED:
+            return count
+        if count == 0:
+            kept = count_elements(c, tile, reduced[-1:])
+            shared = kept < steps * count_loads(c, tile)[0]
+            if shared and cells + kept + 1 > registers:
+                return 0
+    return len(inside)
+
+
+def count_elements(c: Contraction, tile: tuple[int, ...], terms: list[int]) -> int:
+    """Different elements (or vectors) of a in a tile over all terms along some reduced axes."""
+    axes = [axis for axis, stride in enumerate(c.a.strides) if stride and tile[axis] > 1]
+    ranges = [range(tile[axis]) for axis in axes] + [range(c.extents[axis]) for axis in terms]
+    strides = [c.a.strides[axis] for axis in (*axes, *terms)]
+    return len({sum(map(mul, place, strides)) for place in product(*ranges)})
+
+
+def count_loops(
+    c: Contraction,
+    tile: tuple[int, ...],
+    inside: list[int],
+    unrolled: int,
+    lanes: int,
+    vector: int | None,
+    across: bool,
+) -> float:
+    """How often a loop over a reduced axis is entered, over all tiles."""
+    tiles = 1.0
+    for axis, extent in enumerate(c.extents):
+        if not c.reduced[axis]:
+            unit = lanes if axis == vector and not across else 1
+            tiles *= -(-extent // (tile[axis] * unit))
+    entries = 0.0
+    outside = 1
+    for steps in reversed(inside[unrolled:]):
+        entries += outside
+        outside *= max(steps, 1)
+    return tiles * entries
 
 
 def list_tiles(
@@ -163,7 +254,12 @@ def fits(c: Contraction, tile: list[int], registers: int) -> bool:
 
 
 def cost_of_tile(
-    c: Contraction, vector: int | None, across: bool, lanes: int, tile: tuple[int, ...]
+    c: Contraction,
+    vector: int | None,
+    across: bool,
+    lanes: int,
+    tile: tuple[int, ...],
+    unrolled: list[int],
 ) -> float:
     """Cycles for the whole contraction, about."""
     terms = math.prod(n for n, is_reduced in zip(c.extents, c.reduced) if is_reduced)
@@ -174,27 +270,54 @@ def cost_of_tile(
         if not c.reduced[axis] and axis != vector:
             tiles *= -(-extent // tile[axis])
     if vector is None or across:
-        return tiles * _cycles(c, tile, steps, chunks, across)
+        return tiles * _cycles(c, tile, steps, chunks, across, lanes, unrolled)
     total = -(-c.extents[vector] // lanes)
     whole, rest = divmod(total, tile[vector])
-    cost = whole * _cycles(c, tile, steps, chunks, across)
+    cost = whole * _cycles(c, tile, steps, chunks, across, lanes, unrolled)
     if rest:
         narrow = (*tile[:vector], rest, *tile[vector + 1 :])
         # Another variant of the code is worth avoiding.
-        cost += 1.02 * _cycles(c, narrow, steps, chunks, across)
+        cost += 1.02 * _cycles(c, narrow, steps, chunks, across, lanes, unrolled)
     return tiles * cost
 
 
-def _cycles(c: Contraction, tile: tuple[int, ...], steps: int, chunks: int, across: bool) -> float:
+def _cycles(
+    c: Contraction,
+    tile: tuple[int, ...],
+    steps: int,
+    chunks: int,
+    across: bool,
+    lanes: int,
+    unrolled: list[int],
+) -> float:
+    """Cycles for one tile: the inner loop, the sums of lanes, and beginning and end."""
     cells = math.prod(tile)
+    a: float
     a, b = count_loads(c, tile)
+    if unrolled and not across:
+        a = count_elements(c, tile, unrolled) / math.prod(c.extents[axis] for axis in unrolled)
+    width = b * lanes * c.dtype.itemsize
     step = max(cells / 2, (a + b) / 2, LATENCY) + 0.02 * (a + b)
-    for operand in (c.a, c.b):
-        for axis, stride in enumerate(operand.strides):
-            distance = abs(stride) * c.dtype.itemsize
-            if tile[axis] > WAYS and distance and distance % PAGE == 0:
-                step *= 1.3
+    if width * min(steps, CHUNK) > NEAR and cells > b:
+        step = max(step, width * FAR_VECTOR)
+    # Among equals, rows that lie close together.
+    reach = max((abs(s) for n, s in zip(tile, c.a.strides) if n > 1), default=0)
+    step += 0.003 * reach.bit_length()
     return steps * step + cells * (1 + chunks) * (6 if across else 1) + 12 * chunks
+
+
+def crowds_a_set(c: Contraction, tile: tuple[int, ...]) -> bool:
+    """Whether the elements of a in one step fall into few sets of the first cache."""
+    size = c.dtype.itemsize
+    axes = [axis for axis, stride in enumerate(c.a.strides) if stride and tile[axis] > 1]
+    if all(c.a.strides[axis] * size % 512 for axis in axes):
+        return False
+    strides = [c.a.strides[axis] * size for axis in axes]
+    lines = {
+        sum(map(mul, place, strides)) // LINE for place in product(*(range(tile[x]) for x in axes))
+    }
+    crowd = Counter(line % SETS for line in lines)
+    return max(crowd.values(), default=0) > WAYS
 
 
 def order_outputs(c: Contraction, vector: int | None, tile: tuple[int, ...]) -> tuple[int, ...]:

@@ -99,14 +99,18 @@ def append_contraction(
 ) -> None:
     """Add a contraction: with few axes, and an operand that can be read as vectors."""
     c = simplify(Contraction(tuple(extents), tuple(reduced), dtype, a, b, out))
-    values.schedule.kernels.append(arrange(values, c))
+    values.schedule.kernels.append(merge_axes(arrange(values, c)))
 
 
 def simplify(c: Contraction) -> Contraction:
     """Without axes of size 1, reduced axes by the distance of their elements, neighbours merged."""
     axes = [axis for axis, extent in enumerate(c.extents) if extent != 1]
     axes.sort(key=lambda axis: (c.reduced[axis], c.reduced[axis] and -_distance(c, axis)))
-    c = choose_axes(c, [(axis,) for axis in axes])
+    return merge_axes(choose_axes(c, [(axis,) for axis in axes]))
+
+
+def merge_axes(c: Contraction) -> Contraction:
+    """Axes that can be walked as one, as one."""
     merging = True
     while merging:
         merging = False
@@ -126,6 +130,8 @@ def _distance(c: Contraction, axis: int) -> int:
 
 def _merges(c: Contraction, outer: int, inner: int) -> bool:
     """Whether two axes can be walked as one."""
+    if c.panel is not None and c.panel[0] in (outer, inner):
+        return False
     return c.reduced[outer] == c.reduced[inner] and all(
         access.strides[outer] == access.strides[inner] * c.extents[inner]
         for access in (c.a, c.b, c.out)
@@ -138,8 +144,12 @@ def choose_axes(c: Contraction, groups: Sequence[tuple[int, ...]]) -> Contractio
     def choose(access: Access) -> Access:
         return replace(access, strides=tuple(access.strides[group[-1]] for group in groups))
 
+    panel = c.panel
+    if panel is not None:
+        panel = (groups.index((panel[0],)), panel[1])
     return replace(
         c,
+        panel=panel,
         extents=tuple(math.prod(c.extents[axis] for axis in group) for group in groups),
         reduced=tuple(c.reduced[group[-1]] for group in groups),
         a=choose(c.a),

@@ -1,0 +1,151 @@
+"""Machine code for copies that exchange the contiguous axis: square blocks turned in registers.
+
+A loop nest would read (or write) each element from another cache line. Here a block of as many rows
+as there are lanes is read as vectors, turned by shuffles of halves, quarters, and so on, and written
+as vectors. Extents that blocks do not divide end with a block that overlaps the one before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir.loops import Access, LoopNest
+from .emit import Function, memory_type, vector_of
+
+LEAST = 4
+"""Lanes below which a loop nest does as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A copy that can be done in blocks.
+
+    Args:
+        read: the axis along which the source is contiguous.
+        write: the axis along which the target is contiguous.
+        outer: the other axes, outermost loop first.
+        lanes: rows and columns of a block.
+    """
+
+    read: int
+    write: int
+    outer: tuple[int, ...]
+    lanes: int
+
+
+def plan_transposition(nest: LoopNest, vector_bytes: int) -> Turn | None:
+    """How a loop nest is done in blocks; None if it is anything else than such a copy."""
+    if len(nest.expressions) != 1 or len(nest.stores) != 1 or any(nest.reduced):
+        return None
+    expression, store = nest.expressions[0], nest.stores[0]
+    source, target = expression.access, store.access
+    if expression.kind != "load" or source is None or source.guards or target.guards:
+        return None
+    if store.reduction is not None or store.index is not None or expression.dtype.itemsize < 4:
+        return None
+    read = _contiguous(nest, source, target)
+    write = _contiguous(nest, target, source)
+    if read is None or write is None:
+        return None
+    lanes = vector_bytes // expression.dtype.itemsize
+    while lanes > min(nest.extents[read], nest.extents[write]):
+        lanes //= 2
+    if lanes < LEAST:
+        return None
+    others = [axis for axis in range(len(nest.extents)) if axis not in (read, write)]
+    others.sort(key=lambda axis: -abs(target.strides[axis]))
+    return Turn(read, write, tuple(others), lanes)
+
+
+def _contiguous(nest: LoopNest, one: Access, other: Access) -> int | None:
+    """The longest axis along which one access is contiguous and the other is not."""
+    axes = [
+        axis
+        for axis, extent in enumerate(nest.extents)
+        if extent > 1 and one.strides[axis] == 1 and other.strides[axis] not in (0, 1)
+    ]
+    return max(axes, key=lambda axis: nest.extents[axis], default=None)
+
+
+class TranspositionEmitter:
+    """Emits a copy as a function of three pointers: the source, the target and the status."""
+
+    def __init__(self, nest: LoopNest, turn: Turn, name: str) -> None:
+        self.nest = nest
+        self.turn = turn
+        source = nest.expressions[0].access
+        assert source is not None
+        self.source, self.target = source, nest.stores[0].access
+        dtype = nest.expressions[0].dtype
+        self.element, self.size = memory_type(dtype), dtype.itemsize
+        self.kind = vector_of(self.element, turn.lanes)
+        arguments = [("ptr", "%p0"), ("ptr", "%p1"), ("ptr", "%status")]
+        self.f = Function(name, arguments, linkage="internal")
+
+    def emit(self) -> Function:
+        self._loops((*self.turn.outer, self.turn.write, self.turn.read), "%p0", "%p1")
+        self.f.do("ret void")
+        return self.f
+
+    def _loops(self, axes: tuple[int, ...], source: str, target: str) -> None:
+        if not axes:
+            self._block(source, target)
+            return
+        axis, rest = axes[0], axes[1:]
+        extent = self.nest.extents[axis]
+        step = self.turn.lanes if axis in (self.turn.read, self.turn.write) else 1
+        if extent == step:
+            self._loops(rest, source, target)
+            return
+        with self.f.loop("0", str(extent), step, f"x{axis}_") as index:
+            if extent % step:
+                limit = ("i64", str(extent - step))
+                index = self.f.call("i64", "llvm.umin.i64", ("i64", index), limit)
+            self._loops(
+                rest,
+                self._moved(source, index, self.source.strides[axis]),
+                self._moved(target, index, self.target.strides[axis]),
+            )
+
+    def _moved(self, pointer: str, index: str, stride: int) -> str:
+        offset = index if stride == 1 else self.f.emit(f"mul nsw i64 {index}, {stride}")
+        return self.f.emit(f"getelementptr {self.element}, ptr {pointer}, i64 {offset}")
+
+    def _block(self, source: str, target: str) -> None:
+        lanes = self.turn.lanes
+        over_rows = self.source.strides[self.turn.write]
+        over_columns = self.target.strides[self.turn.read]
+        rows = [
+            self.f.emit(f"load {self.kind}, ptr {place}, align {self.size}")
+            for place in self._places(source, over_rows)
+        ]
+        half = lanes // 2
+        while half:
+            for row in range(lanes):
+                if not row & half:
+                    rows[row], rows[row + half] = self._exchange(rows[row], rows[row + half], half)
+            half //= 2
+        for row, place in zip(rows, self._places(target, over_columns)):
+            self.f.do(f"store {self.kind} {row}, ptr {place}, align {self.size}")
+
+    def _places(self, pointer: str, stride: int) -> list[str]:
+        return [
+            self.f.emit(f"getelementptr {self.element}, ptr {pointer}, i64 {row * stride}")
+            for row in range(self.turn.lanes)
+        ]
+
+    def _exchange(self, first: str, second: str, half: int) -> tuple[str, str]:
+        """The odd blocks of `half` lanes of the first for the even blocks of the second."""
+        lanes = self.turn.lanes
+        low = [n + lanes - half if n & half else n for n in range(lanes)]
+        high = [n + lanes if n & half else n + half for n in range(lanes)]
+        results = []
+        for mask in (low, high):
+            numbers = ", ".join(f"i32 {n}" for n in mask)
+            results.append(
+                self.f.emit(
+                    f"shufflevector {self.kind} {first}, {self.kind} {second}, "
+                    f"<{lanes} x i32> <{numbers}>"
+                )
+            )
+        return results[0], results[1]
