@@ -14,8 +14,12 @@ from .values import EXPRESSIONS, Values
 
 def lower_gather(values: Values, node: Node) -> bool:
     """Rows by number: the table must be in memory."""
-    if 0 in node.outputs[0].type.shape:
-        return False
+    output, indices = node.outputs[0], node.inputs[1]
+    if 0 in output.type.shape:
+        if indices.type.size:
+            return False  # there is nothing to read, but the indices may still be out of range
+        values.known[id(output)] = values.new(output.type.dtype, output.type.shape)
+        return True
     values.materialise(node.inputs[0])
     values.later(node)
     return True
