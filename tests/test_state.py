@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -333,3 +335,45 @@ def test_a_python_value_of_a_closure_does_not_change_while_compiling() -> None:
     with pytest.raises(ClosureError, match="Counting.count was changed"):
         rg.compile(lambda x: model(x))(1.0)
     assert model.count == 0
+
+
+# -- copies -----------------------------------------------------------------------------------
+
+
+def copy_by_pickle(model: Any) -> Any:
+    return pickle.loads(pickle.dumps(model))  # noqa: S301
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, copy_by_pickle])
+def test_a_copied_model_is_not_tied_to_the_first(duplicate: Any) -> None:
+    model = nn.Linear(2, 1)
+    target = duplicate(model)
+    x = rg.array([[1.0, 2.0]])
+
+    def product(model: Any, target: Any) -> Any:
+        return (model(x) * 3 * rg.stop_gradient(model(x)) + 0 * target(x)).sum()
+
+    both = rg.grad(product, argnums=(0, 1))(model, target)
+    assert float(both[0]["bias"][0]) == pytest.approx(3 * float(model(x)[0, 0]))
+    assert float(both[1]["bias"][0]) == 0.0
+    with pytest.raises(ClosureError, match="'weight' of a Linear"):
+        rg.compile(lambda x: target(x))(x)
+
+
+def test_a_copied_model_keeps_its_own_ties() -> None:
+    other = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    other.layers[1].weight = other.layers[0].weight
+    twin = copy.deepcopy(other)
+    assert twin.layers[1].weight is twin.layers[0].weight is not other.layers[0].weight
+
+
+def test_a_copied_optimizer_goes_its_own_way() -> None:
+    model, optimizer = Line(), optim.SGD(0.1, momentum=0.9)
+    x = rg.array([1.0, 2.0])
+    step(model, optimizer, x, 0.0 * x)
+    twin, other = copy.deepcopy(model), copy.deepcopy(optimizer)
+    expected = float(step(model, optimizer, x, 0.0 * x))
+    assert float(step(twin, other, x, 0.0 * x)) == expected
+    assert float(twin.slope) == float(model.slope)
+    with pytest.raises(ClosureError, match="'state' of a SGD"):
+        rg.compile(lambda model: other.update(model, model.parameters()))(model)

@@ -114,6 +114,11 @@ class Module(Stateful):
         del self.__dict__[name]
         self.__dict__["_version"] += 1
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _level=recording_depth())
+        for name, value in state.items():
+            self._check_and_own(name, value)
+
     def set_flag(self, name: str, value: bool) -> None:
         """Set `_training` or `_frozen` of this Module alone."""
         self.__dict__[name] = value
@@ -126,8 +131,7 @@ class Module(Stateful):
             raise ClosureError(
                 f"{type(self).__name__}.{name} was changed inside a traced function to which "
                 f"the {type(self).__name__} was not passed.",
-                fix="pass the Module as an argument of the transformed function "
-                "(inside rg.scan a Module cannot change: carry the value instead)",
+                fix="pass the Module as an argument (inside rg.scan: carry the value instead)",
             )
         if isinstance(value, Array):
             if not traced and (value.owner is None or value.owner[0]() is None):

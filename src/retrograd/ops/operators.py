@@ -202,7 +202,8 @@ def _to_list(self: Array) -> Any:
 
 
 def _deepcopy(self: Array, memo: Any) -> Array:
-    return self
+    """Another Array, as a copied model must not be tied to the first; the numbers are shared."""
+    return self if isinstance(self, Tracer) else Array(self.concrete())
 
 
 def _reduce_pickle(self: Array) -> Any:

@@ -113,6 +113,10 @@ class Optimizer(Stateful):
         self.__dict__[name] = value
         self.__dict__["_version"] = self.__dict__.get("_version", 0) + 1
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.state = state["state"]  # a copy owns its Arrays
+
     def state_items(self) -> list[tuple[str, Any, bool]]:
         internal = ("_path", "_level", "_version")
         return [(k, v, False) for k, v in self.__dict__.items() if k not in internal]
