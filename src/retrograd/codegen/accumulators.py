@@ -88,9 +88,9 @@ class Accumulator:
         if a[0].dtype.kind == "f":
             old, new = (math_.compare("ne", x[0], x[0], bool_) for x in (a, b))
             number = emit_elementwise(math_, "logical_not", bool_, [old])
-            better = math_.binary("or", math_.binary("and", better, number), math_.binary(
-                "and", new, number
-            ))
+            better = math_.binary(
+                "or", math_.binary("and", better, number), math_.binary("and", new, number)
+            )
             equal = math_.binary("or", equal, math_.binary("and", old, new))
         first = math_.compare("lt", b[1], a[1], bool_)
         return math_.binary("or", better, math_.binary("and", equal, first))

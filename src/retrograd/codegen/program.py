@@ -27,6 +27,7 @@ from .emit import Function, Module
 from .loops import LoopEmitter, list_accesses
 from .routines import emit_routine
 from .tiles import plan_contraction
+from .transposition import TranspositionEmitter, plan_transposition
 
 
 class Frame:
@@ -295,6 +296,9 @@ def find_bodies(schedule: Schedule) -> Iterator[Body]:
 def emit_kernel(kernel: Kernel, name: str, target: Any) -> Function:
     """The machine code of a kernel, as text."""
     if isinstance(kernel, LoopNest):
+        turn = plan_transposition(kernel, target.vector_bytes)
+        if turn is not None:
+            return TranspositionEmitter(kernel, turn, name).emit()
         return LoopEmitter(kernel, name, target.vector_bytes).emit()
     if isinstance(kernel, Routine):
         return emit_routine(kernel, name, target.vector_bytes)
