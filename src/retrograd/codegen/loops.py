@@ -88,6 +88,7 @@ class LoopEmitter:
         pointers = {access: f"%p{order}" for order, access in enumerate(self.accesses)}
         arguments = [("ptr", f"%p{order}") for order in range(len(self.accesses))]
         self.f = Function(name, [*arguments, ("ptr", "%status")], linkage="internal")
+        self.axes_of = dependences(nest)
         self.vector = choose_vector_axis(nest)
         self.width = self._lanes(vector_bytes)
         if self.vector is None or self.width == 1:
@@ -99,7 +100,6 @@ class LoopEmitter:
             (reduced if nest.reduced[self.vector] else parallel).append(self.vector)
         self.order = [*parallel, *reduced]
         self.first_reduced = len(parallel)
-        self.axes_of = dependences(nest)
         self.unrolled, self.most = self._choose_unrolled()
         self.memory = MemoryEmitter(nest, self.f, pointers, self.vector, self.unrolled)
         self.values: dict[int, list[Value]] = {}
@@ -107,8 +107,13 @@ class LoopEmitter:
         self.sums: dict[int, tuple[Accumulator, list[list[str]], list[list[str]]]] = {}
 
     def _lanes(self, vector_bytes: int) -> int:
-        """Lanes for the widest dtype that is computed with."""
-        size = max(4, *(e.dtype.itemsize for e in self.nest.expressions))
+        """Lanes for the widest dtype that is computed with along the vector axis."""
+        moving = [
+            e.dtype.itemsize
+            for e, axes in zip(self.nest.expressions, self.axes_of, strict=True)
+            if self.vector in axes
+        ]
+        size = max([4, *moving])
         lanes = vector_bytes // size
         extent = 1 if self.vector is None else self.nest.extents[self.vector]
         while lanes > 1 and lanes // 2 >= extent:

@@ -188,8 +188,8 @@ def scale_by_adam(betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) 
 
         def rule(m: Array, v: Array) -> Array:
             dtype = m.type.dtype
-            root = transcendental.sqrt(v) / convert(root_correction, dtype) + eps
-            return m / convert(correction, dtype) / root
+            root = transcendental.sqrt(v) * convert(1.0 / root_correction, dtype) + eps
+            return m * convert(1.0 / correction, dtype) / root
 
         return map_tree(rule, means, squares), {"step": step, "mean": means, "square": squares}
 
