@@ -1,8 +1,8 @@
 """Machine code for copies that exchange the contiguous axis: square blocks turned in registers.
 
-A loop nest would read (or write) each element from another cache line. Here a block of as many rows
-as there are lanes is read as vectors, turned by shuffles of halves, quarters, and so on, and written
-as vectors. Extents that blocks do not divide end with a block that overlaps the one before.
+A loop nest would read (or write) each element from another cache line. Here a block of as many
+rows as there are lanes is read as vectors, turned by shuffles of halves, quarters, and so on, and
+written as vectors. Extents that blocks do not divide end with a block that overlaps the one before.
 """
 
 from __future__ import annotations

@@ -177,9 +177,10 @@ def arrange(values: Values, c: Contraction) -> Contraction:
         return _arrange_both(values, c, last)
     if _is_cheaper_across(c, last):
         return _arrange_across(values, c, pack_anyway=True)
-    if c.b.strides[last] == 1 and not _is_far_apart(c, last):
-        return c
-    return pack_panels(values, c, last)
+    if c.b.strides[last] != 1 or _is_far_apart(c, last):
+        c = pack_panels(values, c, last)
+    crowded = _find_crowded(c)
+    return c if crowded is None else replace(c, a=pack_rows(values, c, c.a, crowded))
 
 
 def _rows(c: Contraction) -> int:
@@ -200,6 +201,18 @@ def _is_far_apart(c: Contraction, last: int) -> bool:
         is_reduced and abs(stride) * size >= FAR and extent >= 64
         for is_reduced, stride, extent in zip(c.reduced, c.b.strides, c.extents)
     )
+
+
+def _find_crowded(c: Contraction) -> int | None:
+    """A reduced axis whose elements of a fall into few sets of the caches, if a is read often."""
+    size = c.dtype.itemsize
+    uses = [n for n, s, reduced in zip(c.extents, c.a.strides, c.reduced) if not (s or reduced)]
+    if math.prod(uses) < 256:
+        return None
+    for axis, (extent, stride) in enumerate(zip(c.extents, c.a.strides)):
+        if c.reduced[axis] and extent > 256 and stride * size >= FAR and stride * size % 1024 == 0:
+            return axis
+    return None
 
 
 def _is_cheaper_across(c: Contraction, last: int) -> bool:
