@@ -18,7 +18,7 @@ from .errors import IndexRangeError, VerificationError
 from .ir import Graph
 from .passes.arena import plan_arena
 from .passes.lowering import lower
-from .passes.inner_programs import inline
+from .passes.pipeline import prepare
 from .runtime import jit
 from .runtime.buffers import GUARD, Memory, array_at
 from .runtime.target import host_target
@@ -45,7 +45,7 @@ class NativeProgram:
         self.poison = get_config().poison if poison is None else poison
         self.times = Times()
         start = time.perf_counter()
-        self.schedule = lower(inline(graph), frozenset((*ROWS, "cast")))
+        self.schedule = lower(prepare(graph), frozenset((*ROWS, "cast")))
         self.arena = plan_arena(self.schedule, GUARD if self.poison else 0)
         self.times.passes = time.perf_counter() - start
         start = time.perf_counter()

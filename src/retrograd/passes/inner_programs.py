@@ -87,7 +87,7 @@ def lower_body(values: Values, graph: Graph) -> Body:
     """The kernels of a Graph inside of a node, and their memory; lowered once."""
     body = graph.cache.get("body")
     if body is None:
-        schedule = values.lower_inside(inline(graph))
+        schedule = values.lower_inside(graph)
         arena = plan_arena(schedule)
         body = graph.cache["body"] = Body(schedule, arena.places, arena.size)
     assert isinstance(body, Body)

@@ -12,6 +12,7 @@ from .indexing import lower_gather, lower_scatter, lower_scatter_along
 from .inner_programs import lower_call, lower_scan
 from .movement import lower_concatenate, lower_movement, lower_pad, lower_reshape
 from .nests import collapse
+from .pipeline import prepare
 from .reductions import POSITIONS, REDUCTIONS, lower_position, lower_reduction
 from .routines import lower_cumsum, lower_random_bits, lower_random_fold
 from .values import Values
@@ -60,7 +61,7 @@ def lower(graph: Graph, elementwise: frozenset[str], separate: bool = False) -> 
             constant or another output).
     """
     values = Values(graph)
-    values.lower_inside = lambda inner: lower(inner, elementwise, separate=True)
+    values.lower_inside = lambda inner: lower(prepare(inner), elementwise, separate=True)
     for node in graph.nodes:
         name = node.primitive.name
         if name in RULES and RULES[name](values, node):
