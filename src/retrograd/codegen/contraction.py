@@ -11,6 +11,7 @@ reads stays in cache, and the output holds the sum so far.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from itertools import product
 
 from ..ir.loops import Access, Contraction
@@ -90,7 +91,7 @@ class ContractionEmitter:
             return extent // self.plan.lanes * self.plan.lanes
         return extent
 
-    def _each(self, axis: int):  # type: ignore[no-untyped-def]
+    def _each(self, axis: int) -> AbstractContextManager[str]:
         return self.f.loop("0", str(self.c.extents[axis]), 1, f"x{axis}_")
 
     def _least(self, value: str, limit: int) -> str:

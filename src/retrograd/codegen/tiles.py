@@ -154,15 +154,14 @@ def count_unrolled(
     """
     cells = math.prod(tile)
     terms = 1
+    kept = count_loads(c, tile)[0]
     for count, steps in enumerate(inside):
         terms *= steps
         if not 0 < terms <= UNROLL or terms * cells > UNROLLED:
             return count
-        if count == 0:
-            kept = count_elements(c, tile, reduced[-1:])
-            shared = kept < steps * count_loads(c, tile)[0]
-            if shared and cells + kept + 1 > registers:
-                return 0
+        before, kept = kept, count_elements(c, tile, reduced[len(reduced) - 1 - count :])
+        if kept < steps * before and cells + kept + 1 > registers:
+            return count
     return len(inside)
 
 
@@ -295,7 +294,7 @@ def _cycles(
     a: float
     a, b = count_loads(c, tile)
     if unrolled and not across:
-        a = count_elements(c, tile, unrolled) / math.prod(c.extents[axis] for axis in unrolled)
+        a = count_elements(c, tile, unrolled[-1:]) / c.extents[unrolled[-1]]
     width = b * lanes * c.dtype.itemsize
     step = max(cells / 2, (a + b) / 2, LATENCY) + 0.02 * (a + b)
     if width * min(steps, CHUNK) > NEAR and cells > b:

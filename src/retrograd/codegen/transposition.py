@@ -125,8 +125,8 @@ class TranspositionEmitter:
                 if not row & half:
                     rows[row], rows[row + half] = self._exchange(rows[row], rows[row + half], half)
             half //= 2
-        for row, place in zip(rows, self._places(target, over_columns)):
-            self.f.do(f"store {self.kind} {row}, ptr {place}, align {self.size}")
+        for turned, place in zip(rows, self._places(target, over_columns)):
+            self.f.do(f"store {self.kind} {turned}, ptr {place}, align {self.size}")
 
     def _places(self, pointer: str, stride: int) -> list[str]:
         return [

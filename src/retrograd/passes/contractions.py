@@ -117,6 +117,7 @@ def merge_axes(c: Contraction) -> Contraction:
         for outer in range(len(c.extents)):
             for inner in range(len(c.extents)):
                 if not merging and outer != inner and _merges(c, outer, inner):
+                    groups: list[tuple[int, ...]]
                     groups = [(axis,) for axis in range(len(c.extents)) if axis != outer]
                     groups[groups.index((inner,))] = (outer, inner)
                     c = choose_axes(c, groups)
@@ -257,10 +258,10 @@ def _arrange_both(values: Values, c: Contraction, last: int) -> Contraction:
     axis = _common_axis(c)
     if axis is not None and c.b.strides[axis] == 1 and c.extents[axis] >= c.extents[last]:
         return c
-    for name in ("a", "b"):
-        access = getattr(c, name)
-        if access.strides[last] != 1:
-            c = replace(c, **{name: pack_rows(values, c, access, last)})
+    if c.a.strides[last] != 1:
+        c = replace(c, a=pack_rows(values, c, c.a, last))
+    if c.b.strides[last] != 1:
+        c = replace(c, b=pack_rows(values, c, c.b, last))
     return c
 
 
