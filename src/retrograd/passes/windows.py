@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import Node
+from ..ir import Atom, Node
 from ..ir.loops import Guard, Store
 from ..ir.types import DType, bool_, int32
 from .merging import append_nest
@@ -49,6 +49,17 @@ class Window:
         return math.prod(self.size)
 
     @property
+    def apart(self) -> bool:
+        """Whether no window reaches outside, and no element is in two windows."""
+        spans = [(n - 1) * d + 1 for n, d in zip(self.size, self.dilation, strict=True)]
+        return all(
+            step >= span and low <= 0 and (count - 1) * step - low + span <= extent
+            for step, span, low, count, extent in zip(
+                self.stride, spans, self.low, self.count, self.space, strict=True
+            )
+        )
+
+    @property
     def rank(self) -> int:
         return len(self.size)
 
@@ -78,10 +89,16 @@ class Reader:
     """Reads an image at the places of windows, in a nest over (batch, *windows, channels).
 
     Where the windows are large, the nest has one more axis, reduced, for each axis of a place.
+    Where no element is in two windows, an image that is still to be computed is computed there.
     """
 
-    def __init__(self, window: Window, view: View, shape: tuple[int, ...]) -> None:
-        self.window, self.view = window, view
+    def __init__(
+        self, values: Values, window: Window, image: Atom, shape: tuple[int, ...]
+    ) -> None:
+        self.values, self.window, self.image = values, window, image
+        self.at_once = window.apart and values.cost_of(image) > 0
+        if not self.at_once:
+            self.view = values.materialise(image)
         self.loops = window.places > WRITTEN_OUT
         places = window.size if self.loops else ()
         reduced = [False] * len(shape) + [True] * len(places)
@@ -110,6 +127,8 @@ class Reader:
         """The element at a place (zero outside), and whether it is inside; None where it must be."""
         moved, guards = self.window.meet(self.index[1:-1], place)
         at = (self.index[0], *moved, self.index[-1])
+        if self.at_once:
+            return self.values.express(self.builder, self.image, at), None
         access = self.builder.access(self.view, at, guards)
         value = self.builder.add("load", self.view.dtype, access=access)
         if not access.guards:
@@ -150,7 +169,7 @@ def lower_window_sum(values: Values, node: Node) -> bool:
     if 0 in shape:
         return True
     window = Window.of(node.parameters, space, shape[1:-1])
-    reader = Reader(window, values.materialise(node.inputs[0]), shape)
+    reader = Reader(values, window, node.inputs[0], shape)
     total: int | None = None
     for place in reader.places():
         value, _ = reader.read(place)
@@ -171,7 +190,7 @@ def lower_window_max(values: Values, node: Node) -> bool:
     if 0 in shape:
         return True
     window = Window.of(node.parameters, x.type.shape[1:-1], shape[1:-1])
-    reader = Reader(window, values.materialise(x), shape)
+    reader = Reader(values, window, x, shape)
     add = reader.builder.add
     lowest = add("constant", dtype, value=least(dtype))
     nobody = add("constant", int32, value=int(np.iinfo(np.int32).max))
@@ -221,7 +240,7 @@ def lower_window_gather(values: Values, node: Node) -> bool:
         return True
     window = Window.of(node.parameters, x.type.shape[1:-1], shape[1:-1])
     chosen = values.materialise(winner)
-    reader = Reader(window, values.materialise(x), shape)
+    reader = Reader(values, window, x, shape)
     add = reader.builder.add
     wanted = reader.builder.load(chosen, reader.index)
     result = add("constant", dtype, value=0)
