@@ -377,3 +377,19 @@ def test_a_copied_optimizer_goes_its_own_way() -> None:
     assert float(twin.slope) == float(model.slope)
     with pytest.raises(ClosureError, match="'state' of a SGD"):
         rg.compile(lambda model: other.update(model, model.parameters()))(model)
+
+
+def test_changing_a_dict_or_list_that_was_passed_is_an_error() -> None:
+    def double(p: Any) -> Any:
+        p["w"] = p["w"] * 2
+        return p["w"].sum()
+
+    def append(items: Any) -> Any:
+        items.append(items[0])
+        return items[0].sum()
+
+    for transform in (rg.grad, rg.compile):
+        with pytest.raises(rg.errors.StateError, match="changed a dict"):
+            transform(double)({"w": rg.array([1.0])})
+        with pytest.raises(rg.errors.StateError, match="changed a list"):
+            transform(append)([rg.array([1.0])])

@@ -42,6 +42,7 @@ BINARY: dict[str, tuple[Domain, Domain]] = {
     "subtract": (anywhere, anywhere),
     "multiply": (anywhere, anywhere),
     "divide": (anywhere, nonzero),
+    "remainder": (between(0.1, 0.9), between(1.1, 1.9)),
     "power": (positive, anywhere),
     "maximum": (distinct, between_distinct),
     "minimum": (distinct, between_distinct),

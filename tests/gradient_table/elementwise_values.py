@@ -26,6 +26,7 @@ BINARY: dict[str, tuple[Any, tuple[str, ...]]] = {
     "subtract": (np.subtract, NUMBERS),
     "multiply": (np.multiply, NUMBERS),
     "divide": (np.divide, FLOATS),
+    "remainder": (np.remainder, NUMBERS),
     "maximum": (np.maximum, NUMBERS),
     "minimum": (np.minimum, NUMBERS),
     "equal": (np.equal, ALL),
@@ -59,7 +60,7 @@ def _elementwise() -> Iterable[Value]:
         count = 2 if name in BINARY else 1
         for dtype, shape in itertools.product(dtypes, SHAPES):
             inputs = (numbers(dtype, shape), numbers(dtype, shape, -2.0, 3.0))[:count]
-            if name == "divide":
+            if name in ("divide", "remainder"):
                 inputs = (inputs[0], np.asarray(np.where(inputs[1] == 0, 1, inputs[1]), dtype))
             yield Value(name, primitive(name), reference, inputs)
     for name, (function, low, high) in MATH.items():

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 import retrograd as rg
+from retrograd.errors import ArgumentTypeError
 from tests.ops.derivatives import check_derivatives
 
 
@@ -166,3 +167,19 @@ def test_traced_pairs_are_checked_one_by_one() -> None:
     # Merged, (0, 5) would be the element (1, 1).
     with pytest.raises(rg.errors.IndexRangeError, match="index 5 .* size 4"):
         read(rg.array(0), rg.array(5))
+
+
+def test_a_mask_whose_values_are_known_selects_as_in_numpy() -> None:
+    values = np.arange(24.0).reshape(2, 3, 4)
+    x = rg.array(values)
+    for mask in (values > 10, values[0] > 5, values[:, 0, 0] > 5):
+        key = mask if mask.shape[0] == 2 else (slice(None), mask)
+        np.testing.assert_array_equal(x[key].numpy(), values[key])
+    np.testing.assert_array_equal(x[x > 10].numpy(), values[values > 10])
+    gradient = rg.grad(lambda x: (x[values > 10] ** 2).sum())(x)
+    np.testing.assert_array_equal(gradient.numpy(), np.where(values > 10, 2 * values, 0))
+
+
+def test_a_traced_mask_is_an_error_that_says_what_to_do() -> None:
+    with pytest.raises(ArgumentTypeError, match="being traced"):
+        rg.grad(lambda x: x[x > 0].sum())(rg.array([1.0, -1.0]))

@@ -32,6 +32,11 @@ def as_dtype(dtype: Any) -> DType:
         return float32
     if dtype is int:
         return int32
+    if isinstance(dtype, int):
+        raise DTypeError(
+            f"{dtype!r} is not a dtype.",
+            fix="several sizes go in a tuple: rg.zeros((2, 3))",
+        )
     try:
         wanted = np.dtype(dtype)
     except TypeError:

@@ -101,6 +101,9 @@ class Module(Stateful):
             value = value.value
         elif name in self._buffers and isinstance(value, (int, float, np.ndarray, np.generic)):
             value = as_array(value)
+        if isinstance(value, np.ndarray):
+            value = np.array(value)  # a constant: changes of the caller's array cannot reach it
+            value.flags.writeable = False
         self._check_and_own(name, value)
         old = self.__dict__.get(name)
         if not (isinstance(old, Array) and isinstance(value, Array) and old.type == value.type):

@@ -35,6 +35,21 @@ def _floor_divide(a: Any, b: Any) -> Any:
     return np.floor_divide(a, np.where(b == 0, np.ones_like(b), b))
 
 
+def _remainder(a: Any, b: Any) -> Any:
+    """NumPy's remainder; an integer by 0 gives the integer, as `a - b * (a // b)` does."""
+    if a.dtype.kind == "f":
+        return np.remainder(a, b)
+    return np.where(b == 0, a, np.remainder(a, np.where(b == 0, np.ones_like(b), b)))
+
+
+def _times_quotient(g: Array, a: Array, b: Array, out: Array) -> Array:
+    """The remainder falls by floor(a / b) for each step of b."""
+    return -(g * ((a - out) / b))
+
+
+remainder_p = declare_elementwise(
+    "remainder", _remainder, [lambda g, a, b, out: g, _times_quotient]
+)
 floor_divide_p = declare_elementwise("floor_divide", _floor_divide, None, accepts="integer")
 
 
@@ -144,19 +159,22 @@ def floor_divide(a: Any, b: Any) -> Array:
     """
     first, second = as_array(a), as_array(b)
     if "f" in (first.type.dtype.kind, second.type.dtype.kind):
-        return floor(divide(a, b))
+        rest = comparison.stop_gradient(remainder(a, b))
+        quotient = divide(subtract(a, rest), b)  # whole, but for rounding
+        down = floor(quotient)
+        return comparison.where(quotient - down > 0.5, down + 1, down)
     return apply(floor_divide_p, a, b)
 
 
 def remainder(a: Any, b: Any) -> Array:
-    """Remainder of the division rounded down, elementwise: `a % b = a - b * floor(a / b)`.
+    """Remainder of the division rounded down, elementwise, exact: `a - b * floor(a / b)`.
 
     Example:
         >>> import retrograd as rg
         >>> rg.remainder(rg.array([7, -7]), 3).numpy()
         array([1, 2], dtype=int32)
     """
-    return subtract(a, multiply(b, floor_divide(a, b)))
+    return apply(remainder_p, a, b)
 
 
 def negative(x: Any) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ArgumentTypeError, IndexRangeError
 from ..ir.types import int32, int64
-from ..trace import Array, bind
+from ..trace import Array, Tracer, bind
 from .index import as_indices, check_indices, gather_p, take, wrap_indices
 from .promotion import as_array, broadcast_shapes, convert
 from .shape import broadcast_to, flip_p, reshape, slice_p, transpose
@@ -18,16 +18,16 @@ from .shape import broadcast_to, flip_p, reshape, slice_p, transpose
 def get_item(x: Array, key: Any) -> Array:
     """`x[key]` with NumPy's meaning.
 
-    Integers, slices (steps of either sign), None, Ellipsis, and integer arrays, which index one
-    axis, or several axes together.
+    Integers, slices (steps of either sign), None, Ellipsis, integer arrays, which index one
+    axis, or several axes together, and bool masks whose values are known.
 
     Raises:
         IndexRangeError: an integer is out of range, or there are too many indices.
         ShapeError: index arrays that do not broadcast together.
-        ArgumentTypeError: a bool mask, whose result would have no fixed shape.
+        ArgumentTypeError: a bool mask that is being traced: the result would have no fixed shape.
     """
     parts = list(key) if isinstance(key, tuple) else [key]
-    parts = [_as_index(part) for part in parts]
+    parts = [index for part in parts for index in _as_indices(part)]
     used = sum(part is not None and part is not Ellipsis for part in parts)
     if used > x.type.ndim:
         raise IndexRangeError(f"{used} indices for an array of {x.type.ndim} axes {x.type.shape}.")
@@ -42,6 +42,14 @@ def get_item(x: Array, key: Any) -> Array:
     fill = [slice(None)] * (x.type.ndim - used)
     parts = parts[:place] + fill + parts[place + len(dots) :]
     return _apply(x, parts, together)
+
+
+def _as_indices(part: Any) -> list[Any]:
+    """The indices that one part stands for: a mask of n axes is n integer arrays."""
+    mask = isinstance(part, (Array, np.ndarray)) and part.dtype == np.bool_ and part.ndim > 0
+    if mask and not isinstance(part, Tracer):
+        return [as_array(places) for places in np.nonzero(np.asarray(part))]
+    return [_as_index(part)]
 
 
 def _as_index(part: Any) -> Any:
@@ -71,8 +79,9 @@ def _as_index(part: Any) -> Any:
 
 def _mask_error() -> ArgumentTypeError:
     return ArgumentTypeError(
-        "An Array cannot be indexed by bools: the shape of the result would depend on values.",
-        fix="use rg.where(mask, x, 0), or index by integers: x[np.flatnonzero(mask)]",
+        "An Array cannot be indexed by bools that are being traced: the shape of the result would "
+        "depend on values.",
+        fix="use rg.where(mask, x, 0), or a mask that does not depend on traced values",
     )
 
 

@@ -120,7 +120,7 @@ def _array_protocol(self: Array, dtype: Any = None, copy: bool | None = None) ->
     value = self.concrete()
     if dtype is not None and value.dtype != np.dtype(dtype):
         return value.astype(dtype)
-    return value.copy() if copy else value
+    return value.copy() if copy else value.view()
 
 
 def _scalar(self: Array, kind: str) -> Any:
@@ -188,7 +188,7 @@ def _numpy(self: Array) -> Any:
     """The value as a read-only NumPy array."""
     if isinstance(self, Tracer):
         _refuse_numpy(".numpy()", [self], "array")
-    return self.concrete()
+    return self.concrete().view()  # of which nobody can make the memory writable
 
 
 def _item(self: Array) -> Any:

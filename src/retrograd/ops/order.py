@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..ir import ArrayType, Primitive, declare
-from ..ir.types import int32
+from ..ir.types import int32, int64
 from ..trace import Array, bind
 from .index import gather_along_p, scatter_add_along_p
 from .promotion import as_array, convert
@@ -117,7 +117,7 @@ def _flatten(x: Any, axis: int | None, operation: str) -> tuple[Array, int]:
 
 
 def cumsum(x: Any, axis: int | None = None) -> Array:
-    """Running sums along an axis: `out[i] = x[0] + ... + x[i]`. Bools and uint8 give int32.
+    """Running sums along an axis: `out[i] = x[0] + ... + x[i]`. Bools and integers give int64.
 
     Args:
         x: the array.
@@ -129,8 +129,8 @@ def cumsum(x: Any, axis: int | None = None) -> Array:
         array([1., 3., 6.], dtype=float32)
     """
     value, axis = _flatten(x, axis, "cumsum")
-    if value.type.dtype.kind == "b" or value.type.dtype.itemsize == 1:
-        value = convert(value, int32)
+    if value.type.dtype.kind != "f":
+        value = convert(value, int64)
     return bind(cumsum_p, value, axis=axis, reverse=False)[0]
 
 

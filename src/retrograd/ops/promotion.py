@@ -36,7 +36,9 @@ def array(value: Any, dtype: Any = None) -> Array:
         dtype('int32')
     """
     if isinstance(value, Array):
-        return value if dtype is None else convert(value, as_dtype(dtype))
+        if dtype is None or as_dtype(dtype) == value.type.dtype:
+            return _other_array(value)
+        return convert(value, as_dtype(dtype))
     if isinstance(value, (list, tuple)) and _holds_arrays(value):
         from .joining import stack
 
@@ -64,6 +66,15 @@ def array(value: Any, dtype: Any = None) -> Array:
         _check_fits(int(found.min()), wanted)
         _check_fits(int(found.max()), wanted)
     return Array(found.astype(wanted))
+
+
+def _other_array(value: Array) -> Array:
+    """An Array of its own with the same values, so that two Modules do not share (tie) one."""
+    if isinstance(value, Tracer):
+        return value
+    other = Array(value.concrete())
+    other.owner = value.owner
+    return other
 
 
 def _default_dtype(found: np.ndarray[Any, Any], value: Any) -> DType:

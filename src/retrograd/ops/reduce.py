@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..ir import NONDIFFERENTIABLE, ArrayType, Primitive, declare
-from ..ir.types import int32
+from ..ir.types import int32, int64
 from ..trace import Array, bind
 from . import comparison
 from .promotion import as_array, convert
@@ -189,7 +189,7 @@ def _keep(x: Array, result: Array, axes: Sizes, keepdims: bool) -> Array:
 
 
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Array:
-    """Sum over axes. Bools and uint8 are summed as int32.
+    """Sum over axes. Bools and integers are summed as int64.
 
     Args:
         x: the array.
@@ -202,8 +202,8 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Array:
         array([2., 2., 2.], dtype=float32)
     """
     value = as_array(x)
-    if value.type.dtype.kind == "b" or value.type.dtype.itemsize == 1:
-        value = convert(value, int32)
+    if value.type.dtype.kind != "f":
+        value = convert(value, int64)
     axes = check_axes(axis, value.type.ndim, "sum")
     result = bind(sum_p, value, axes=axes)[0] if axes else value
     return _keep(value, result, axes, keepdims)
@@ -267,8 +267,8 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Array:
         24.0
     """
     value = as_array(x)
-    if value.type.dtype.kind == "b" or value.type.dtype.itemsize == 1:
-        value = convert(value, int32)
+    if value.type.dtype.kind != "f":
+        value = convert(value, int64)
     axes = check_axes(axis, value.type.ndim, "prod")
     result = value
     for a in reversed(axes):

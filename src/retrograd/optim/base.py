@@ -216,7 +216,10 @@ class Optimizer(Stateful):
         self.state = _put(self.state, "learning_rate", Array(np.array(number, np.float64)))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        try:
+            return f"{type(self).__name__}(learning_rate={self.learning_rate:g})"
+        except StateError:  # a schedule, or a chain without a rate
+            return f"{type(self).__name__}(...)"
 
 
 def check_number(name: str, value: Any) -> float:
@@ -238,6 +241,12 @@ def _add_update(path: str, parameter: Array, update: Any) -> Array:
 
 def check_rate(value: Any) -> float:
     """A learning rate as a float; an error if it is negative or not finite."""
+    if isinstance(value, (dict, list, tuple)):
+        raise ArgumentTypeError(
+            f"A learning rate is a number or a schedule, received {type(value).__name__}.",
+            fix="give the optimizer its learning rate, and the parameters to its update: "
+            "optimizer.update(model, gradients)",
+        )
     number = check_number("A learning rate", value)
     if not np.isfinite(number) or number < 0:
         raise ArgumentError(f"A learning rate is a number of at least 0, received {value!r}.")

@@ -79,8 +79,9 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
+        rate = scale_by_learning_rate(learning_rate)
         parts = [add_decayed_weights(weight_decay)] if weight_decay else []
-        parts += [scale_by_adam(betas, eps), scale_by_learning_rate(learning_rate)]
+        parts += [scale_by_adam(betas, eps), rate]
         super().__init__(chain_transforms(*parts))
 
 
@@ -106,10 +107,6 @@ class AdamW(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
     ) -> None:
-        super().__init__(
-            chain_transforms(
-                scale_by_adam(betas, eps),
-                add_decayed_weights(weight_decay),
-                scale_by_learning_rate(learning_rate),
-            )
-        )
+        rate = scale_by_learning_rate(learning_rate)
+        decay = add_decayed_weights(weight_decay)
+        super().__init__(chain_transforms(scale_by_adam(betas, eps), decay, rate))

@@ -21,6 +21,30 @@ class Builder:
         self.level = level
         self.copies: dict[int, Stateful] = {}
         self.templates: dict[int, Template] = {}
+        self._given: list[tuple[Any, tuple[Any, ...]]] = []
+
+    def build_argument(self, template: Template) -> Any:
+        """The copy of an argument; dicts and lists in it are watched."""
+        if template[0] != "container":
+            return self.build(template)
+        children = [self.build_argument(child) for child in template[2]]
+        copy = rebuild_container(template[1], children)
+        self._given.append((copy, tuple(children)))
+        return copy
+
+    def check_arguments(self) -> None:
+        """Dicts and lists that were passed must be as before: changes of a copy would be lost."""
+        for copy, children in self._given:
+            container = open_container(copy)
+            now = () if container is None else container.children
+            if len(now) != len(children) or any(
+                a is not b for a, b in zip(now, children, strict=True)
+            ):
+                raise StateError(
+                    f"The function changed a {type(copy).__name__} that it received; a transformed "
+                    "function gets a copy, and the change would be lost.",
+                    fix="return the new values, or keep them in an nn.Module",
+                )
 
     def build(self, template: Template) -> Any:
         form = template[0]
@@ -82,10 +106,12 @@ def find_changes(
             if verdict == "static" and abstract is None:
                 static_changes.append((index, name, value))
             elif verdict == "static":
+                shown = place.replace("_training", "training").replace("_frozen", "frozen")
                 raise StateError(
-                    f"The Python value {place!r} was changed to {value!r} inside {abstract}: it "
+                    f"The Python value {shown!r} was changed to {value!r} inside {abstract}: it "
                     "would change while tracing only, not at each call.",
-                    fix="keep it as an nn.Buffer, or change it outside",
+                    fix="keep it as an nn.Buffer, or change it outside (model.train(), "
+                    "model.eval(), ...)",
                 )
             elif verdict == "structure":
                 _refuse_structure(call, index, name, "changed its structure")

@@ -135,9 +135,10 @@ def _trace_with(
             AMBIENT[index].write(ambient_given[index])
             ambient_inputs.append(index)
     builder = Builder(call.description, values, recorder.level + 1)
-    arguments = [builder.build(template) for template in call.arguments]
-    keywords = {name: builder.build(template) for name, template in call.keywords}
+    arguments = [builder.build_argument(template) for template in call.arguments]
+    keywords = {name: builder.build_argument(template) for name, template in call.keywords}
     result = function(*arguments, **keywords)
+    builder.check_arguments()
     outputs: list[Array] = []
     template = describe_result(result, outputs)
     result_count = len(outputs)
