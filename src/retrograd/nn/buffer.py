@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ops.promotion import as_array
+from ..ops.promotion import array
 
 
 class Buffer:
@@ -33,4 +33,4 @@ class Buffer:
     """
 
     def __init__(self, value: Any) -> None:
-        self.value = as_array(value)
+        self.value = array(value)
