@@ -1,10 +1,13 @@
-"""Examples in docstrings may write files: each runs in a temporary folder."""
+"""For all tests: every Graph is verified, and examples run in a temporary folder."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("RETROGRAD_VERIFY", "1")  # read when retrograd is first used
 
 
 @pytest.fixture(autouse=True)
