@@ -23,6 +23,8 @@ NEAR = 24 * 1024
 """Bytes of b that stay in the first cache while the rows pass by."""
 FAR_VECTOR = 2.7 / 64
 """Cycles for a byte of b that comes from the second cache."""
+SPREAD = 0.03
+"""Cycles for each doubling of the distance between the rows of a tile."""
 LOOP = 3.0
 """Cycles to enter and leave a loop."""
 UNROLL, UNROLLED = 12, 128
@@ -299,24 +301,26 @@ def _cycles(
     step = max(cells / 2, (a + b) / 2, LATENCY) + 0.02 * (a + b)
     if width * min(steps, CHUNK) > NEAR and cells > b:
         step = max(step, width * FAR_VECTOR)
-    # Among equals, rows that lie close together.
+    # Rows that lie close together are read and written in order.
     reach = max((abs(s) for n, s in zip(tile, c.a.strides) if n > 1), default=0)
-    step += 0.003 * reach.bit_length()
+    step += SPREAD * reach.bit_length()
     return steps * step + cells * (1 + chunks) * (6 if across else 1) + 12 * chunks
 
 
 def crowds_a_set(c: Contraction, tile: tuple[int, ...]) -> bool:
-    """Whether the elements of a in one step fall into few sets of the first cache."""
+    """Whether what one step of a tile reads falls into few sets of the first cache."""
     size = c.dtype.itemsize
-    axes = [axis for axis, stride in enumerate(c.a.strides) if stride and tile[axis] > 1]
-    if all(c.a.strides[axis] * size % 512 for axis in axes):
-        return False
-    strides = [c.a.strides[axis] * size for axis in axes]
-    lines = {
-        sum(map(mul, place, strides)) // LINE for place in product(*(range(tile[x]) for x in axes))
-    }
-    crowd = Counter(line % SETS for line in lines)
-    return max(crowd.values(), default=0) > WAYS
+    for access in (c.a, c.b):
+        axes = [axis for axis, stride in enumerate(access.strides) if stride and tile[axis] > 1]
+        strides = [access.strides[axis] * size for axis in axes]
+        if all(stride % 512 for stride in strides):
+            continue
+        places = product(*(range(tile[axis]) for axis in axes))
+        lines = {sum(map(mul, place, strides)) // LINE for place in places}
+        crowd = Counter(line % SETS for line in lines)
+        if max(crowd.values()) > WAYS:
+            return True
+    return False
 
 
 def order_outputs(c: Contraction, vector: int | None, tile: tuple[int, ...]) -> tuple[int, ...]:

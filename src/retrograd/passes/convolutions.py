@@ -259,11 +259,13 @@ def pad_view(values: Values, x: View, low: tuple[int, ...], high: tuple[int, ...
     made once."""
     if not any(low) and not any(high):
         return x
-    order = sorted(range(len(x.shape)), key=lambda axis: (-abs(x.strides[axis]), axis))
+    # The strides of axes of size 1 say nothing: these axes come last, all alike.
+    steps = [abs(step) if size > 1 else 0 for step, size in zip(x.strides, x.shape)]
+    order = sorted(range(len(x.shape)), key=lambda axis: (-steps[axis], low[axis], high[axis]))
     source = View(
         x.buffer,
         x.offset,
-        tuple(x.strides[axis] for axis in order),
+        tuple(x.strides[axis] if x.shape[axis] > 1 else 0 for axis in order),
         tuple(x.shape[axis] for axis in order),
         x.dtype,
     )
