@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import threading
+import time
 from functools import lru_cache
 from typing import Any
 
@@ -36,6 +38,7 @@ def load_jobs() -> jit.Library:
     jobs = [
         write_chain(),
         write_barriers(),
+        write_late(),
         write_threads(),
         write_flag(),
         write_small(),
@@ -47,7 +50,7 @@ def load_jobs() -> jit.Library:
     return jit.load(jit.assemble(module.text()), JOBS)
 
 
-JOBS = ["chain", "barriers", "threads", "flag", "small", "call", "range"]
+JOBS = ["chain", "barriers", "late", "threads", "flag", "small", "call", "range"]
 
 
 def begin(name: str) -> Function:
@@ -154,6 +157,26 @@ def write_barriers() -> Function:
     return step
 
 
+def write_late() -> Function:
+    """Two threads meet. Number 1 goes there at once and sets table[1] just before; number 0 sees
+    that, and comes later, after table[0] loads."""
+    step = begin("late")
+    ready = step.emit("getelementptr i64, ptr %table, i64 1")
+    with step.when(step.emit("icmp eq i64 %thread, 1")):
+        step.do(f"store atomic i64 1, ptr {ready} seq_cst, align 8")
+    with step.when(step.emit("icmp eq i64 %thread, 0")):
+        step.do("br label %again")
+        step.block("again")
+        value = step.emit(f"load atomic i64, ptr {ready} seq_cst, align 8")
+        step.do(f"br i1 {step.emit(f'icmp eq i64 {value}, 0')}, label %again, label %seen")
+        step.block("seen")
+        with step.loop("0", read(step, 0, "i64")):
+            step.emit("load atomic i64, ptr %table seq_cst, align 8")
+    meet(step)
+    step.do("ret i64 0")
+    return step
+
+
 def write_threads() -> Function:
     """Gives the number of threads, from the last of them alone."""
     step = begin("threads")
@@ -224,3 +247,13 @@ def call_directly(job: str, table: NumpyArray, thread: int, threads: int) -> int
     )
     result: int = kind(load_jobs().addresses[job])(table.ctypes.data, thread, threads, None)
     return result
+
+
+def hold(team: Pool) -> tuple[threading.Thread, NumpyArray]:
+    """A job of another thread that runs until the first word of the table is set."""
+    table = np.zeros(2, np.int64)
+    holder = threading.Thread(target=run, args=(team, "flag", table), daemon=True)
+    holder.start()
+    while not table[1]:
+        time.sleep(1e-4)
+    return holder, table
