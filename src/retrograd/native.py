@@ -21,7 +21,7 @@ from .passes.lowering import lower
 from .passes.pipeline import prepare
 from .runtime import jit
 from .runtime.buffers import GUARD, Memory, array_at
-from .runtime.target import host_target
+from .runtime.target import Target, host_target
 from .trace import evaluate
 
 NumpyArray = np.ndarray[Any, Any]
@@ -40,7 +40,9 @@ class Times:
 class NativeProgram:
     """A Graph compiled for this machine."""
 
-    def __init__(self, graph: Graph, poison: bool | None = None) -> None:
+    def __init__(
+        self, graph: Graph, poison: bool | None = None, target: Target | None = None
+    ) -> None:
         self.graph = graph
         self.poison = get_config().poison if poison is None else poison
         self.times = Times()
@@ -49,14 +51,14 @@ class NativeProgram:
         self.arena = plan_arena(self.schedule, GUARD if self.poison else 0)
         self.times.passes = time.perf_counter() - start
         start = time.perf_counter()
-        writer = ProgramWriter(self.schedule, self.arena.places, host_target())
+        writer = ProgramWriter(self.schedule, self.arena.places, target or host_target())
         self.text = writer.write()
         self.writer = writer
         self.slots, self.callbacks = writer.slots, writer.callbacks
         self.distinct = len(writer.known)
         self.times.text = time.perf_counter() - start
         start = time.perf_counter()
-        code = jit.assemble(self.text)
+        code = jit.assemble(self.text, target)
         self.times.llvm = time.perf_counter() - start
         start = time.perf_counter()
         self.library = jit.load(code, ["step"])

@@ -11,6 +11,7 @@ import retrograd as rg
 from retrograd import interpret, tree
 from retrograd.ir import Graph
 from retrograd.native import NativeProgram
+from retrograd.runtime.target import Target
 from retrograd.trace import Array
 
 NumpyArray = np.ndarray[Any, Any]
@@ -22,13 +23,15 @@ def trace(function: Callable[..., Any], arrays: Sequence[NumpyArray]) -> Graph:
     return graph
 
 
-def run_natively(graph: Graph, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:
+def run_natively(
+    graph: Graph, arrays: Sequence[NumpyArray], target: Target | None = None
+) -> list[NumpyArray]:
     """The outputs of machine code: twice as usual, and with memory that is poisoned and guarded.
 
     All three must give the same bits, and leave the inputs alone.
     """
     before = [np.array(array) for array in arrays]
-    usual, guarded = NativeProgram(graph, poison=False), NativeProgram(graph, poison=True)
+    usual, guarded = (NativeProgram(graph, poison=p, target=target) for p in (False, True))
     usual.memory.fill([(0, usual.arena.size)])
     first, second, third = usual.run(arrays), usual.run(arrays), guarded.run(arrays)
     for array, copy in zip(arrays, before, strict=True):
@@ -48,6 +51,7 @@ def check(
     function: Callable[..., Any],
     arrays: Sequence[NumpyArray],
     factor: float = 8.0,
+    target: Target | None = None,
 ) -> Graph:
     """Native against NumPy: exact for integers and bools.
 
@@ -57,7 +61,7 @@ def check(
     """
     arrays = [np.asarray(array) for array in arrays]
     graph = trace(function, arrays)
-    outputs = run_natively(graph, arrays)
+    outputs = run_natively(graph, arrays, target)
     expected = interpret.run(graph, arrays)
     narrow = [a.dtype == np.float32 for a in arrays]
     precise = expected
