@@ -86,6 +86,25 @@ def test_out_is_never_the_input_nor_a_directory(run: Runner, flowers: Path, tmp_
     assert table.read_bytes() == before
 
 
+def test_a_table_that_is_not_there_is_told_also_beside_earlier_predictions(
+    run: Runner, flowers: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "p.csv"
+    out.write_text("earlier")
+    outcome = run("predict", flowers / "model", tmp_path / "absent.csv", "--out", out)
+    assert outcome.code == 1 and "There is no file" in outcome.err
+    assert out.read_text() == "earlier"
+
+
+def test_no_file_is_named_after_a_dash(
+    run: Runner, flowers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = run("predict", flowers / "model", flowers / "flowers.csv", "--out", "-")
+    assert outcome.code == 1 and "/dev/stdout" in outcome.err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_full_disk_leaves_the_earlier_predictions(
     run: Runner, flowers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,7 +102,12 @@ def _check_out(out: str, data: str) -> None:
 
     if os.path.isdir(out):
         raise SaveError(f"{out!r} is a directory.", fix="Give the name of a file to --out.")
-    if os.path.exists(out) and os.path.isfile(out) and os.path.samefile(out, data):
+    if out == "-":
+        raise ArgumentError(
+            "--out '-' would write a file with the name '-'.",
+            fix="Give /dev/stdout to print the predictions, or ./- for that file.",
+        )
+    if os.path.isfile(out) and os.path.exists(data) and os.path.samefile(out, data):
         raise ArgumentError(
             f"--out {out!r} is the table itself, which would be lost.", fix="Give another name."
         )
