@@ -136,7 +136,7 @@ def test_ctrl_c_is_code_130(run: Runner, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_as_a_program(tmp_path: Path, flowers: Path) -> None:
     """Codes, streams and a closed pipe, as a shell sees them."""
-    command = [sys.executable, "-m", "retrograd.cli.main"]
+    command = [sys.executable, "-m", "retrograd"]
     table = write_table(tmp_path / "new.csv", make_flowers(20))
 
     def call(*arguments: object) -> subprocess.CompletedProcess[str]:
