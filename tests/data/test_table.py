@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import errno
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,18 @@ def test_encodings(tmp_path: Path, content: bytes, note: str | None) -> None:
     assert table.names == ("name", "b")
     assert table.column("name").tolist() == ["Köln"]
     assert table.notes == (() if note is None else (note,))
+
+
+def test_a_pipe_is_read_from_its_beginning(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    rows = [f"{number},{number * 2}" for number in range(5000)]  # more than one look at a file
+    content = "\n".join(["a,b", *rows])
+    writer = threading.Thread(target=lambda: pipe.write_text(content))
+    writer.start()
+    table = read_table(str(pipe))
+    writer.join(timeout=60)
+    assert table.names == ("a", "b") and len(table) == 5000
 
 
 def test_one_row_and_one_column_can_be_read(tmp_path: Path) -> None:

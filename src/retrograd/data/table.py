@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -126,14 +127,21 @@ def read_table(path: str) -> Table:
         MissingDependencyError: a Parquet file, without polars.
     """
     path = str(path)
-    if find_format(path) == "parquet":
+    # What was read from a pipe is gone: a second look at it would begin in the middle.
+    content = read_bytes(path) if _is_pipe(path) else None
+    if find_format(path, None if content is None else content[:8192]) == "parquet":
         from retrograd.data.parquet_file import read_parquet
 
+        if content is not None:
+            raise DataError(
+                f"{path!r} is a pipe with a Parquet file in it, which must be read out of order.",
+                fix="Write it to a file first.",
+            )
         columns, source = read_parquet(path)
         table = Table.from_columns(columns, source)
         _check_has_rows(table)
         return table
-    contents = read_csv(read_bytes(path), path)
+    contents = read_csv(read_bytes(path) if content is None else content, path)
     table = Table(
         tuple(contents.names),
         tuple(clean_texts(values) for values in contents.columns),
@@ -145,6 +153,10 @@ def read_table(path: str) -> Table:
     )
     _check_has_rows(table)
     return table
+
+
+def _is_pipe(path: str) -> bool:
+    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
 
 
 def _check_has_rows(table: Table) -> None:

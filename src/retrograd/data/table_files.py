@@ -51,13 +51,18 @@ def read_bytes(path: str, limit: int = -1) -> bytes:
         ) from None
 
 
-def find_format(path: str) -> str:
+def find_format(path: str, start: bytes | None = None) -> str:
     """`csv` or `parquet`, decided by the first bytes and not by the name.
+
+    Args:
+        path: the file.
+        start: its first bytes, if they are known already.
 
     Raises:
         FileFormatError: a file of a kind that is known and not a table.
     """
-    start = read_bytes(path, 8192)
+    if start is None:
+        start = read_bytes(path, 8192)
     if start.startswith(b"PAR1"):
         return "parquet"
     for mark, kind in _FOREIGN_KINDS.items():
