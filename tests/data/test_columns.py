@@ -53,6 +53,9 @@ def text_table(**columns: list[Any]) -> Table:
         ("one", ["x"] * 100, "constant", "every row has 'x'"),
         ("none", [None] * 100, "empty", "all its values are missing"),
         ("street", [f"S{i % 60}" for i in range(100)], "too many categories", "60 different"),
+        ("price", [f"${i},200.5" for i in range(100)], "identifier", "'$0,200.5' would be used as"),
+        ("share", [f"{i % 60}.5 %" for i in range(100)], "too many categories", "'0.5 %' would be"),
+        ("mass", [f"{i % 60} kg" for i in range(100)], "too many categories", "without its unit"),
         ("note", [f"the {i} dogs sat there {i}" for i in range(100)], "text", "free text"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,8 @@ _ORDER_NAME = re.compile(
     r"(.*[ _\-.])?(x|t|time|date|period|step|second|minute|hour|day|week|month|quarter|year)s?",
     re.IGNORECASE,
 )
+_NUMBER = r"[-+]?\d[\d.,']*"
+_NUMBER_WITH_UNIT = re.compile(rf"[-+]?[$€£¥]\s?{_NUMBER}|{_NUMBER}(\s?[%‰€£¥°]|\s[^\W\d]{{1,4}})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,8 @@ def check_numbers(
         raise DataError(
             f"Column {name!r} holds numbers{written}, but {table.describe_row(int(bad[0]))} has "
             f"{shorten(value)}{more}.",
-            fix="Correct the value, leave the cell empty if it is not known, or drop the column.",
+            fix="Correct the value, leave the cell empty if it is not known (NA, NaN, null and ? "
+            "mean the same), or drop the column.",
         )
     infinite = np.flatnonzero(np.isinf(numbers))
     if len(infinite):
@@ -269,9 +273,22 @@ def _decide_text(name: str, column: Column, missing: str, total: int) -> ColumnD
     if words >= 4:
         reason = f"free text, {words:.0f} words on average: tables are not read as language"
         return ColumnDecision(name, "text", reason)
+    hint = _find_unit(distinct)
     if len(distinct) == count and count >= FEWEST_ROWS_TO_JUDGE:
-        return ColumnDecision(name, "identifier", f"every one of {count} rows has its own text")
+        reason = f"every one of {count} rows has its own text{hint}"
+        return ColumnDecision(name, "identifier", reason)
     if _is_identifier_name(name) and is_varied:
         return ColumnDecision(name, "identifier", f"its name, and {found}")
+    if hint:
+        return ColumnDecision(name, "too many categories", f"{found}{hint}")
     limit = f"at most {LARGEST_CATEGORY_COUNT}, each in two rows on average, are used"
     return ColumnDecision(name, "too many categories", f"{found}; {limit}")
+
+
+def _find_unit(texts: Sequence[str]) -> str:
+    """A hint for `12.5 %`, `$1,200` or `3 kg`: numbers to people, and texts to a table."""
+    sample = texts[:1000]
+    found = [text for text in sample if _NUMBER_WITH_UNIT.fullmatch(text)]
+    if len(found) < 0.9 * len(sample):
+        return ""
+    return f"; {shorten(found[0])} would be used as a number if it were written without its unit"
