@@ -126,3 +126,12 @@ def test_get() -> None:
         losses.get("crossentropy")
     with pytest.raises(errors.ArgumentTypeError, match="received int"):
         losses.get(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [("bce", "binary_cross_entropy"), ("sparse_categorical_crossentropy", "cross_entropy")],
+)
+def test_names_of_other_libraries_are_known(name: str, here: str) -> None:
+    with pytest.raises(errors.ArgumentError, match=f"no loss '{name}'. Here .*'{here}'"):
+        losses.get(name)

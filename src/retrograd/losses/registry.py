@@ -20,6 +20,22 @@ LOSSES: dict[str, Loss] = {
 }
 """Every loss by its name."""
 
+_NAMES_ELSEWHERE = {
+    "bce": "binary_cross_entropy",
+    "bce_with_logits": "binary_cross_entropy",
+    "binary_crossentropy": "binary_cross_entropy",
+    "log_loss": "cross_entropy",
+    "ce": "cross_entropy",
+    "categorical_crossentropy": "cross_entropy",
+    "sparse_categorical_crossentropy": "cross_entropy",
+    "nll": "cross_entropy",
+    "l1": "mae",
+    "mean_absolute_error": "mae",
+    "l2": "mse",
+    "mean_squared_error": "mse",
+    "smooth_l1": "huber",
+}
+
 
 def get(loss: str | Loss) -> Loss:
     """The loss of this name; a callable `(outputs, targets)` is given back as it is.
@@ -38,8 +54,10 @@ def get(loss: str | Loss) -> Loss:
     """
     if isinstance(loss, str):
         if loss not in LOSSES:
+            known = _NAMES_ELSEWHERE.get(loss.lower())
+            hint = f"Here it is called {known!r}." if known else suggest(loss, LOSSES)
             raise ArgumentError(
-                f"There is no loss {loss!r}. {suggest(loss, LOSSES)}",
+                f"There is no loss {loss!r}. {hint}",
                 fix=f"choose one of {', '.join(LOSSES)}, or pass a function (outputs, targets)",
             )
         return LOSSES[loss]
