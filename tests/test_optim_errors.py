@@ -52,6 +52,13 @@ def test_gradients_that_do_not_fit() -> None:
         optimizer.update({"w": rg.array(1)}, {"w": 1.0})
 
 
+def test_state_of_other_shapes() -> None:
+    optimizer, two, three = optim.Adam(), {"w": rg.ones(2)}, {"w": rg.ones(3)}
+    optimizer.update(two, two)
+    with pytest.raises(errors.StateError, match="belongs to other parameters"):
+        optimizer.update(three, three)
+
+
 def test_state_of_other_parameters() -> None:
     optimizer = optim.Adam()
     optimizer.update({"w": rg.array(1.0)}, {"w": rg.array(1.0)})

@@ -10,7 +10,14 @@ import numpy as np
 
 from .. import tree
 from ..compile import NeedsState
-from ..errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError, StateError
+from ..errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    DTypeError,
+    RetrogradError,
+    ShapeError,
+    StateError,
+)
 from ..ops.promotion import as_array, convert
 from ..trace import Array, Tracer
 from ..tree import Stateful
@@ -166,7 +173,7 @@ class Optimizer(Stateful):
             self.init(parameters)
         try:
             updates, state = self.transform.update(given, self.state, named)
-        except ArgumentError:
+        except RetrogradError:
             self._check_state_fits(self.transform.init(named))
             raise
         self._check_state_fits(state)
