@@ -56,6 +56,13 @@ FIT_CASES: dict[str, Case] = {
     "label too large": ({"y": Y + 1}, IndexRangeError, "label 3 .* 3 classes", "labels - 1"),
     "negative label": ({"y": Y - 1}, IndexRangeError, "label -1", "sample_weight of 0"),
     "column of labels": ({"y": Y[:, None]}, ShapeError, r"\(30, 1\)", r"labels\[:, 0\]"),
+    "mixed objects": (
+        {"x": np.array([*[[1.0] * 4] * 29, [1.0, "red", 2, 3]], object)},
+        DataError,
+        "object values such as 'red'",
+        "numbers",
+    ),
+    "list of inputs": ({"x": [X, X[:, :2]]}, DataError, "not a regular array", "tuple or dict"),
     "strings": ({"x": X.astype(str)}, DataError, "<U.* values such as", "numbers"),
     "string labels": ({"y": np.array(["a", "b", "c"] * 10)}, DataError, "'a'", "return_inverse"),
     "objects": ({"x": np.array([[1, None]] * 30, object)}, DataError, "object", "numbers"),
@@ -318,3 +325,48 @@ def test_divergence_with_early_stopping_leaves_the_best_weights() -> None:
     with pytest.raises(DivergedError):
         trainer.fit(X, np.eye(3)[Y], 9, callbacks=[stopping, Explode()], verbose=False)
     assert trainer.model.layers[0].weight.numpy().tobytes() == first[0] != first[1]
+
+
+def test_metrics_of_classes_are_not_for_amounts() -> None:
+    """Without the check, `accuracy` would compare signs of outputs with amounts above one half."""
+    trainer = make_trainer(model=nn.Linear(4, 1), loss="mse", metrics=["f1"])
+    for call in (trainer.evaluate, lambda x, y: trainer.fit(x, y, epochs=1, verbose=False)):
+        with pytest.raises(ArgumentError, match=r"metric f1 judges classes, but y has 2 at sample"):
+            call(X, Y[:, None].astype(np.float64))
+    decisions = (Y[:, None] > 0).astype(np.float64)
+    assert set(trainer.evaluate(X, decisions)) == {"loss", "f1"}
+
+
+class Branches(nn.Module):
+    def __init__(self) -> None:
+        self.body = nn.Linear(4, 3)
+
+    def __call__(self, x: Any) -> Any:
+        return {"a": self.body(x), "b": self.body(x)}
+
+
+def test_a_metric_of_one_array_says_so() -> None:
+    def loss(outputs: Any, targets: Any) -> Any:
+        return (outputs["a"] + outputs["b"]).mean()
+
+    trainer = make_trainer(model=Branches(), loss=loss)
+    with pytest.raises(ArgumentTypeError, match="returns several arrays; the metric accuracy"):
+        trainer.evaluate(X, Y)
+
+
+def test_one_sample_without_its_axis_is_not_predicted_as_several() -> None:
+    trainer = make_trainer(model=nn.Linear(4, 3))
+    with pytest.raises(ShapeError, match=r"For 4 samples .* shape \(3,\)") as caught:
+        trainer.predict(X[0])
+    assert "x[None]" in str(caught.value)
+    assert trainer.predict(X[0][None]).shape == (1, 3)
+
+
+def test_numbers_held_as_objects_are_numbers() -> None:
+    trainer = make_trainer(model=nn.Linear(4, 3))
+    mixed = np.empty(X.shape, object)
+    mixed[:] = X
+    mixed[0] = [1, True, np.float32(0.5), 2.0]
+    want = X.copy()
+    want[0] = [1, 1, 0.5, 2]
+    assert trainer.predict(mixed).tobytes() == trainer.predict(want).tobytes()

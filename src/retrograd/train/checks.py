@@ -14,6 +14,7 @@ from ..trace import Array
 from .samples import NumpyArray
 
 CHUNK = 4096
+_NUMBERS = (int, float, np.number, np.bool_)
 WIDENED = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint64": "int64"}
 
 
@@ -63,7 +64,7 @@ def _as_numpy(data: Any, name: str) -> NumpyArray:
     except ValueError as error:
         raise DataError(
             f"{name} is not a regular array: its rows have different lengths ({error}).",
-            fix="pad or cut the rows to one length",
+            fix="pad or cut the rows to one length; several arrays are passed as a tuple or dict",
         ) from error
 
 
@@ -78,9 +79,12 @@ def _convert(array: NumpyArray, name: str, dtype: np.dtype[Any]) -> NumpyArray:
             raise DataError(f"{name} holds uint64 numbers beyond int64.")
         return array if target is None else array.astype(target)
     if kind in "OUS":
-        found = next(
-            (item for item in array.reshape(-1)[:CHUNK] if not isinstance(item, (int, float))), ""
-        )
+        others = [item for item in array.flat if not isinstance(item, _NUMBERS)][:1]
+        if kind == "O" and not others:  # numbers after all, as pandas gives them for mixed columns
+            numbers = np.array(array.tolist()).reshape(array.shape)
+            if numbers.dtype.kind != "O":
+                return _convert(numbers, name, dtype)
+        found = others[0] if others else array.flat[0]
         fix = (
             "number the classes: classes, y = np.unique(y, return_inverse=True)"
             if name.startswith("y")

@@ -13,7 +13,19 @@ from .. import losses
 from .. import metrics as metrics_
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..ir import ArrayType, Constant, Graph, Node
-from ..metrics import Metric
+from ..metrics import (
+    F1,
+    MAE,
+    MSE,
+    R2,
+    RMSE,
+    Accuracy,
+    BalancedAccuracy,
+    Metric,
+    Precision,
+    Recall,
+    TopK,
+)
 from ..ops import comparison, reduce
 from ..ops.promotion import as_array
 from ..ops.targets import check_binary_targets, check_labels, check_same_shape, spread_weights
@@ -21,6 +33,8 @@ from ..trace import Array
 from .samples import Samples
 
 LOGITS = (losses.cross_entropy, losses.binary_cross_entropy)
+DECISIONS = (Accuracy, BalancedAccuracy, F1, Precision, Recall)
+BUILT_IN = (*DECISIONS, TopK, MAE, MSE, R2, RMSE)
 PASSING = frozenset({"reshape", "transpose", "cast", "broadcast", "slice", "stop_gradient"})
 
 
@@ -213,6 +227,35 @@ def find_metrics(given: Sequence[str | Metric] | Mapping[str, Any]) -> dict[str,
             )
         found[name] = metric
     return found
+
+
+def check_metrics(metrics: Mapping[str, Metric], targets: Any, outputs: Any) -> None:
+    """An error if a metric of retrograd cannot judge these outputs or targets.
+
+    Args:
+        metrics: by name.
+        targets: all of them, a tree of NumPy arrays.
+        outputs: the type of the outputs for a batch of one sample.
+    """
+    for name, metric in metrics.items():
+        if not isinstance(metric, BUILT_IN):
+            continue  # one of the user's own takes what it wants
+        if not isinstance(outputs, ArrayType) or not isinstance(targets, np.ndarray):
+            which = "y holds" if isinstance(outputs, ArrayType) else "The model returns"
+            raise ArgumentTypeError(
+                f"{which} several arrays; the metric {name} takes one.",
+                fix="derive from metrics.Metric to write a metric that picks what it needs",
+            )
+        if not isinstance(metric, DECISIONS) or targets.dtype.kind != "f":
+            continue
+        one_each = targets.ndim == 1 or targets.shape[1:] == (1,)
+        if one_each and not np.isin(targets, (0, 1)).all():
+            place = int(np.flatnonzero(~np.isin(targets.reshape(-1), (0, 1)))[0])
+            raise ArgumentError(
+                f"The metric {name} judges classes, but y has {targets.reshape(-1)[place]:g} at "
+                f"sample {place}; yes-or-no targets are 0 or 1.",
+                fix="use metrics of numbers (r2, mae, rmse), or pass integer labels",
+            )
 
 
 def mass_of_samples(

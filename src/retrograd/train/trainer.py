@@ -28,7 +28,7 @@ from .checks import (
 )
 from .history import VALIDATION, History
 from .loop import EVALUATION_BATCH, FitLoop, Plan, cut, set_modes
-from .objective import find_metrics, find_objective
+from .objective import check_metrics, find_metrics, find_objective
 from .progress import ProgressBar
 from .samples import Running, Samples
 from .step import Programs, parameter_dtype
@@ -238,15 +238,14 @@ class Trainer:
         with self._evaluating():
             for batch in cut(samples, check_count(batch_size, "batch_size")):
                 output = self.programs.predict(self.model, batch)
-                if samples.count > batch.size:
-                    for leaf in tree.leaves(output):
-                        if leaf.ndim == 0 or leaf.shape[0] != batch.size:
-                            raise ShapeError(
-                                f"For {batch.size} samples the model returned an array of shape "
-                                f"{leaf.shape}: the batches cannot be joined.",
-                                fix="return arrays whose first axis is the samples, or pass "
-                                "batch_size=len(x)",
-                            )
+                for leaf in tree.leaves(output):
+                    if leaf.ndim == 0 or leaf.shape[0] != batch.size:
+                        raise ShapeError(
+                            f"For {batch.size} samples the model returned an array of shape "
+                            f"{leaf.shape}.",
+                            fix="the first axis of x and of the outputs is the samples; one sample "
+                            "is passed as x[None]",
+                        )
                 outputs.append(output)
         return (
             outputs[0]
@@ -329,6 +328,7 @@ class Trainer:
             graph, outputs = self.programs.output_graph(self.model, samples.batch(slice(0, 1)))
         self.objective.check_model(graph)
         self.objective.check_targets(targets, outputs)
+        check_metrics(self.metrics, targets, outputs)
         classes = outputs.shape[-1] if self.objective.name == "cross_entropy" else None
         balance = check_class_weight(class_weight, targets, classes)
         return self.objective.weigh(samples, weights, balance, dtype)
