@@ -36,7 +36,8 @@ def test_the_model_is_what_was_tested(run: Runner, tmp_path: Path, short: None) 
     model = rg.load_model(out).eval()
     right = np.asarray(model(x[..., None])).argmax(axis=1) == y
     assert right.mean() == pytest.approx(report["test_accuracy"])
-    assert run("info", out).code == 0
+    described = run("info", out)
+    assert described.code == 0 and "classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9\n" in described.out
     outcome = run("predict", out, out / "model.json", "--out", tmp_path / "p.csv")
     assert outcome.code == 1 and "no model of a table" in outcome.err
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .run import Output, count
+from .run import Output, count, shorten_list
 
 if TYPE_CHECKING:
     from ..train.saving import ModelInfo
@@ -96,6 +96,9 @@ def _tell_network(found: ModelInfo, output: Output) -> None:
     if found.needs_into:
         output.warn(f"load_model needs into=: {found.needs_into}")
     for name, section in found.extra.items():
-        output.say(f"{name}: {section if not isinstance(section, (dict, list)) else ''}".rstrip())
         if isinstance(section, dict):
+            output.say(f"{name}:")
             output.show_table([[key, f"{value!s:.100}"] for key, value in section.items()])
+        else:
+            listed = section if isinstance(section, list) else [section]
+            output.say(f"{name}: {shorten_list([f'{item!s:.100}' for item in listed], 10)}")
