@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import retrograd as rg
 from retrograd.errors import RetrogradError
+from retrograd.ir.loops import LoopNest
 from retrograd.ops.convolution import conv_p
 from retrograd.passes.convolutions import cut_axis
 from retrograd.trace import bind
@@ -188,3 +189,39 @@ def test_the_gradient_of_a_stride_multiplies_no_zeros() -> None:
         for p in (one, other)
     ]
     assert sizes[0] == sizes[1]
+
+
+def test_a_computed_input_is_written_with_its_padding() -> None:
+    """No copy: x and the cotangent are computed into memory that has the zeros around already."""
+    parameters = settings_of(2, padding=((1, 1), (1, 1)))
+
+    def function(x: Any, w: Any, v: Any) -> Any:
+        inner = bind(conv_p, x * x, w, **parameters)[0]
+        outer = bind(conv_p, inner * 2.0, v, **parameters)[0]
+        return outer, rg.sum(inner * 2.0, axis=0)
+
+    arrays = [draw(2, 6, 5, 3), draw(3, 3, 3, 4, seed=1), draw(3, 3, 4, 17, seed=2)]
+    program = check_terms(function, arrays)
+    copies = [
+        kernel
+        for kernel in program.schedule.kernels
+        if isinstance(kernel, LoopNest) and [e.kind for e in kernel.expressions] == ["load"]
+    ]
+    assert not copies
+
+    def gradients(x: Any, w: Any, v: Any) -> Any:
+        return rg.vjp(function, x, w, v)[1]((rg.ones((2, 6, 5, 17)), rg.ones((6, 5, 4))))
+
+    check_terms(gradients, arrays)
+
+
+@pytest.mark.parametrize("low, high", [((0, 1), (2, 0)), ((3, 1), (3, 1)), ((0, 0), (0, 4))])
+def test_uneven_padding_around_a_computed_input(low: Any, high: Any) -> None:
+    parameters = settings_of(2, padding=tuple(zip(low, high)))
+    wider = settings_of(2, padding=((4, 1), (1, 5)))
+
+    def function(x: Any, w: Any) -> Any:
+        y = x * x
+        return [bind(conv_p, y, w, **p)[0] for p in (parameters, wider, settings_of(2))]
+
+    check_terms(function, [draw(2, 4, 6, 3), draw(3, 2, 3, 5, seed=1)])

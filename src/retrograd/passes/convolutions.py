@@ -16,16 +16,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 from ..ir import Node
-from ..ir.loops import Access, Guard
+from ..ir.loops import Access
 from .contractions import append_contraction
-from .nests import Affine, IndexMap, NestBuilder, View, row_major
+from .nests import View
+from .padding import Sides, dilate_view, fill_zeros, pad_view, write_bordered
 from .values import Values
 
 MOST_PIECES = 24
 """Contractions for one conv, at the most; beyond, the zeros between elements are written out."""
+MOST_GROWTH = 4
+"""A value is not written with zeros around where that takes more than this times its memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,35 +70,72 @@ def lower_conv(values: Values, node: Node) -> bool:
         fill_zeros(values, target)
         return True
     x, w = values.materialise(node.inputs[0]), values.materialise(node.inputs[1])
-    rank = x_type.ndim - 2
-    along = list(range(1, rank + 1))
-    between = list(parameters["input_dilation"])
-    lows = [low for low, _ in parameters["padding"]]
-    steps = list(
-        zip(
-            output.type.shape[1:-1],
-            w_type.shape[:rank],
-            parameters["stride"],
-            parameters["kernel_dilation"],
-            lows,
-        )
-    )
-    pieces = [cut_axis(*steps[axis], between[axis]) for axis in range(rank)]
+    pieces, low, high = find_pieces(node, parameters["input_dilation"])
     if math.prod(map(len, pieces)) > MOST_PIECES:
-        x = dilate_view(values, x, [1, *between, 1])
-        pieces = [cut_axis(*steps[axis], 1) for axis in range(rank)]
-    low, high = [0] * (rank + 2), [0] * (rank + 2)
-    for axis, cut in zip(along, pieces):
-        used = [piece.extremes() for piece in cut if piece.taps]
-        if used:
-            low[axis] = max(0, -min(first for first, _ in used))
-            high[axis] = max(0, max(last for _, last in used) - x.shape[axis] + 1)
-    # Where outputs meet no element at all, x may be read nowhere.
-    padded = pad_view(values, x, tuple(low), tuple(high))
+        x = dilate_view(values, x, [1, *parameters["input_dilation"], 1])
+        pieces, low, high = find_pieces(node, (1,) * len(pieces), x.shape)
+    padded = pad_view(values, x, low, high)
     groups = (parameters["feature_groups"], parameters["batch_groups"])
     for chosen in product(*pieces):
         convolve(values, padded, w, target, chosen, low[1:-1], groups)
     return True
+
+
+def find_pieces(
+    node: Node, between: tuple[int, ...], shape: tuple[int, ...] | None = None
+) -> tuple[list[list[Piece]], tuple[int, ...], tuple[int, ...]]:
+    """The pieces of each axis of space, and the zeros that they need before and after x.
+
+    Args:
+        node: the conv.
+        between: the input dilation.
+        shape: of x, if it is another than the node's.
+    """
+    parameters = node.parameters
+    shape = node.inputs[0].type.shape if shape is None else shape
+    pieces = []
+    low, high = [0] * len(shape), [0] * len(shape)
+    for axis, step in enumerate(between):
+        cut = cut_axis(
+            node.outputs[0].type.shape[1 + axis],
+            node.inputs[1].type.shape[axis],
+            parameters["stride"][axis],
+            parameters["kernel_dilation"][axis],
+            parameters["padding"][axis][0],
+            step,
+        )
+        pieces.append(cut)
+        used = [piece.extremes() for piece in cut if piece.taps]
+        if used:
+            low[1 + axis] = max(0, -min(first for first, _ in used))
+            high[1 + axis] = max(0, max(last for _, last in used) - shape[1 + axis] + 1)
+    return pieces, tuple(low), tuple(high)
+
+
+def plan_borders(values: Values) -> None:
+    """Let values that a conv will read be written with zeros around them at once."""
+    made_by = {id(atom): node for node in values.graph.nodes for atom in node.outputs}
+    wanted: dict[int, Sides] = {}
+    for node in values.graph.nodes:
+        if node.primitive.name != "conv":
+            continue
+        pieces, low, high = find_pieces(node, node.parameters["input_dilation"])
+        if math.prod(map(len, pieces)) > MOST_PIECES:
+            continue
+        atom, sides = node.inputs[0], list(zip(low, high))
+        maker = made_by.get(id(atom))
+        while maker is not None and maker.primitive.name == "transpose":
+            axes = maker.parameters["axes"]
+            sides = [sides[axes.index(axis)] for axis in range(len(axes))]
+            atom = maker.inputs[0]
+            maker = made_by.get(id(atom))
+        before = wanted.get(id(atom), ((0, 0),) * len(sides))
+        sides = [(max(a, x), max(b, y)) for (a, b), (x, y) in zip(before, sides)]
+        size = math.prod(a + n + b for n, (a, b) in zip(atom.type.shape, sides))
+        if maker is not None and any(map(any, sides)) and 0 < size <= MOST_GROWTH * atom.type.size:
+            wanted[id(atom)] = tuple(sides)
+    for number, found in wanted.items():
+        values.layouts[number] = partial(write_bordered, sides=found)
 
 
 def new_output(values: Values, node: Node) -> View:
@@ -113,12 +154,6 @@ def new_output(values: Values, node: Node) -> View:
         strides = (memory.strides[-2], *memory.strides[:-2], memory.strides[-1])
         return View(memory.buffer, 0, strides, shape, memory.dtype)
     return values.new(output.type.dtype, shape)
-
-
-def fill_zeros(values: Values, target: View) -> None:
-    values.fill(
-        target, lambda builder, index: builder.add("constant", target.dtype, value=0), merge=False
-    )
 
 
 # -- phases ---------------------------------------------------------------------------------------
@@ -202,7 +237,7 @@ def convolve(
     w: View,
     out: View,
     pieces: Sequence[Piece],
-    low: list[int],
+    low: Sequence[int],
     groups: tuple[int, int],
 ) -> None:
     """The outputs of one piece along each axis. x is padded by `low`."""
@@ -249,86 +284,3 @@ def convolve(
         Access(w.buffer, b, over_w),
         Access(out.buffer, c, over_out),
     )
-
-
-# -- padding --------------------------------------------------------------------------------------
-
-
-def pad_view(values: Values, x: View, low: tuple[int, ...], high: tuple[int, ...]) -> View:
-    """x with zeros around, in the order of memory that it has; a copy with the same padding is
-    made once."""
-    if not any(low) and not any(high):
-        return x
-    # The strides of axes of size 1 say nothing: these axes come last, all alike.
-    steps = [abs(step) if size > 1 else 0 for step, size in zip(x.strides, x.shape)]
-    order = sorted(range(len(x.shape)), key=lambda axis: (-steps[axis], low[axis], high[axis]))
-    source = View(
-        x.buffer,
-        x.offset,
-        tuple(x.strides[axis] if x.shape[axis] > 1 else 0 for axis in order),
-        tuple(x.shape[axis] for axis in order),
-        x.dtype,
-    )
-    sides = tuple((low[axis], high[axis]) for axis in order)
-    key = (source, sides)
-    if key not in values.padded:
-        values.padded[key] = _pad(values, source, sides)
-    made = values.padded[key]
-    shape, strides = [0] * len(order), [0] * len(order)
-    for place, axis in enumerate(order):
-        shape[axis], strides[axis] = made.shape[place], made.strides[place]
-    return View(made.buffer, made.offset, tuple(strides), tuple(shape), x.dtype)
-
-
-def _pad(values: Values, x: View, sides: tuple[tuple[int, int], ...]) -> View:
-    shape = tuple(low + size + high for (low, high), size in zip(sides, x.shape))
-    target = values.new(x.dtype, shape)
-    flat_x, flat_sides, flat_shape = flatten_rows(x, sides, shape)
-    into = View(target.buffer, 0, row_major(flat_shape), flat_shape, x.dtype)
-
-    def read(builder: NestBuilder, index: IndexMap) -> int:
-        moved: list[Affine] = []
-        guards = []
-        for affine, (low, high), size in zip(index, flat_sides, flat_x.shape):
-            shifted = affine.scaled(1, -low)
-            moved.append(shifted)
-            if low or high:
-                guards.append(Guard(shifted.offset, shifted.coefficients, size))
-        return builder.load(flat_x, tuple(moved), tuple(guards))
-
-    values.fill(into, read, merge=False)
-    return target
-
-
-def flatten_rows(
-    x: View, sides: tuple[tuple[int, int], ...], shape: tuple[int, ...]
-) -> tuple[View, tuple[tuple[int, int], ...], tuple[int, ...]]:
-    """The innermost padded axis and all axes inside as one, where x lies so: longer rows."""
-    last = max(axis for axis, pair in enumerate(sides) if any(pair))
-    inside = math.prod(x.shape[last + 1 :])
-    whole = row_major((1, *x.shape[last + 1 :]))
-    if x.strides[last:] != whole and x.shape[last] != 1:
-        return x, sides, shape
-    if x.strides[last + 1 :] != whole[1:]:
-        return x, sides, shape
-    flat = View(
-        x.buffer, x.offset, (*x.strides[:last], 1), (*x.shape[:last], x.shape[last] * inside),
-        x.dtype,
-    )  # fmt: skip
-    low, high = sides[last]
-    return (
-        flat,
-        (*sides[:last], (low * inside, high * inside)),
-        (*shape[:last], shape[last] * inside),
-    )
-
-
-def dilate_view(values: Values, x: View, between: list[int]) -> View:
-    """x with zeros written between its elements."""
-    shape = tuple((size - 1) * step + 1 for size, step in zip(x.shape, between))
-    target = values.new(x.dtype, shape)
-    fill_zeros(values, target)
-    strides = tuple(stride * step for stride, step in zip(target.strides, between))
-    inner = View(target.buffer, 0, strides, x.shape, x.dtype)
-    values.fill(inner, lambda builder, index: builder.load(x, index), merge=False)
-    return target

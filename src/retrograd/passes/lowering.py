@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..ir import Graph, Node
 from ..ir.loops import Callback, LoopNest, Schedule
 from .contractions import lower_dot
-from .convolutions import lower_conv
+from .convolutions import lower_conv, plan_borders
 from .indexing import lower_gather, lower_scatter, lower_scatter_along
 from .inner_programs import lower_call, lower_scan
 from .movement import lower_concatenate, lower_movement, lower_pad, lower_reshape
@@ -61,6 +61,7 @@ def lower(graph: Graph, elementwise: frozenset[str], separate: bool = False) -> 
             constant or another output).
     """
     values = Values(graph)
+    plan_borders(values)
     values.lower_inside = lambda inner: lower(prepare(inner), elementwise, separate=True)
     for node in graph.nodes:
         name = node.primitive.name

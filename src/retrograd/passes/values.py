@@ -83,7 +83,8 @@ class Values:
         self.uses: dict[int, int] = {}
         self.constants: dict[int, View] = {}
         self.lower_inside: Callable[[Graph], Schedule]  # how Graphs inside of nodes are lowered
-        self.padded: dict[Any, View] = {}  # copies with padding, by view and padding
+        self.padded: dict[View, Any] = {}  # memory with zeros around, and how many, by view
+        self.layouts: dict[int, Callable[[Values, Atom], View]] = {}  # memory of another form
         for node in graph.nodes:
             for atom in node.inputs:
                 self.uses[id(atom)] = self.uses.get(id(atom), 0) + 1
@@ -133,6 +134,8 @@ class Values:
         value = self.known[id(atom)]
         if isinstance(value, View):
             return value
+        if id(atom) in self.layouts:
+            return self.layouts[id(atom)](self, atom)
         view = self.new(atom.type.dtype, atom.type.shape)
         self.write(atom, view)
         self.known[id(atom)] = view
