@@ -52,26 +52,34 @@ def check(
     arrays: Sequence[NumpyArray],
     factor: float = 8.0,
     target: Target | None = None,
+    wide: bool = False,
 ) -> Graph:
     """Native against NumPy: exact for integers and bools.
 
     For floats |native - float64 result| <= factor * eps * max(1, largest float64 result), where
     the float64 result is that of the same program traced with float64 inputs, and eps that of the
-    narrowest dtype that is computed with.
+    narrowest dtype that is computed with. With `wide` that float64 program runs natively too.
     """
     arrays = [np.asarray(array) for array in arrays]
     graph = trace(function, arrays)
     outputs = run_natively(graph, arrays, target)
     expected = interpret.run(graph, arrays)
-    narrow = [a.dtype == np.float32 for a in arrays]
     precise = expected
-    if any(narrow):
-        wide = [np.asarray(a, np.float64) if a.dtype == np.float32 else a for a in arrays]
-        precise = interpret.run(trace(function, wide), wide)
-    dtypes = {variable.type.dtype for node in graph.walk() for variable in node.outputs}
-    epsilon = 2.0**-23 if np.dtype(np.float32) in dtypes else 2.0**-52
-    compare(outputs, expected, precise, factor * epsilon)
+    if any(a.dtype == np.float32 for a in arrays):
+        doubles = [np.asarray(a, np.float64) if a.dtype == np.float32 else a for a in arrays]
+        in_doubles = trace(function, doubles)
+        precise = interpret.run(in_doubles, doubles)
+        if wide:
+            found = NativeProgram(in_doubles, poison=False, target=target).run(doubles)
+            compare(found, precise, precise, factor * epsilon_of(in_doubles))
+    compare(outputs, expected, precise, factor * epsilon_of(graph))
     return graph
+
+
+def epsilon_of(graph: Graph) -> float:
+    """The unit of rounding of the narrowest floats that a program computes with."""
+    dtypes = {variable.type.dtype for node in graph.walk() for variable in node.outputs}
+    return 2.0**-23 if np.dtype(np.float32) in dtypes else 2.0**-52
 
 
 def compare(

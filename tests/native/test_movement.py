@@ -62,9 +62,9 @@ def test_movement_of_every_dtype(shape: tuple[int, ...], dtype: str) -> None:
     def chain(x: Any) -> Any:
         padded = rg.pad(x, [(1, 2)] * len(shape))
         cropped = padded[tuple(slice(0, n + 2) for n in shape)]
-        return rg.flip(cropped, 0).T, rg.concatenate([x, x, cropped.reshape(-1)[:0].reshape(
-            (0, *shape[1:])
-        )]) if 0 not in shape else cropped
+        return rg.flip(cropped, 0).T, rg.concatenate(
+            [x, x, cropped.reshape(-1)[:0].reshape((0, *shape[1:]))]
+        ) if 0 not in shape else cropped
 
     check(chain, [draw(shape, dtype)])
 

@@ -39,10 +39,10 @@ def find_target(name: str) -> Target:
 
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize(
-    "row", [r for r in ROWS if not zlib.crc32(r.name.encode()) % 4], ids=lambda row: row.name
+    "row", [r for r in ROWS if not zlib.crc32(r.name.encode()) % 6], ids=lambda row: row.name
 )
 def test_rows_of_the_gradient_table(name: str, row: Row) -> None:
-    """A quarter of the rows, the same ones always."""
+    """A sixth of the rows, always the same ones."""
     points = [np.asarray(point, np.float32) for point in row.draw()]
     check(with_gradients(row.function), points, 30.0, find_target(name))
 
@@ -54,5 +54,5 @@ def test_rows_of_the_gradient_table(name: str, row: Row) -> None:
     ids=lambda rows: rows[0].primitive,
 )
 def test_values_of_every_dtype(name: str, rows: list[Value]) -> None:
-    for row in rows[::3]:
+    for row in rows[::4]:
         check(row.function, row.inputs, 30.0, find_target(name))

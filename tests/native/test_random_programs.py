@@ -86,9 +86,7 @@ def draw_step(draw: st.DrawFn) -> tuple[str, Step]:
     return kind, apply
 
 
-@settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     shape=st.lists(st.sampled_from([0, 1, 2, 3, 5, 17, 33]), min_size=1, max_size=3),
     steps=st.lists(draw_step(), min_size=1, max_size=10),

@@ -43,8 +43,8 @@ def test_sums_and_products(shape: tuple[int, ...], axes: tuple[int, ...]) -> Non
         # Exact factors near 1: the error of n products is at most n roundings.
         return rg.prod(1 + (2 * rg.floor(x) + 1) * 2.0**-10 if x.dtype.kind == "f" else x, axes)
 
-    for dtype in ("float32", "float64", "int32", "int64", "uint32"):
-        check(reduce, [draw(shape, dtype)], 64.0)
+    for dtype in ("float32", "int32", "int64", "uint32"):
+        check(reduce, [draw(shape, dtype)], 64.0, wide=True)
         check(multiply, [draw(shape, dtype)], 256.0)
 
 
@@ -78,9 +78,7 @@ def test_nan_and_infinity(count: int) -> None:
     x[3, count // 3] = np.nan
     for values in (x, -x, x.T.copy()):
         check(
-            lambda v: [
-                (v.max(a), v.min(a), rg.argmax(v, a), rg.argmin(v, a)) for a in (0, 1)
-            ],
+            lambda v: [(v.max(a), v.min(a), rg.argmax(v, a), rg.argmin(v, a)) for a in (0, 1)],
             [values],
         )
 

@@ -320,9 +320,7 @@ class MemoryEmitter:
             shift, self.shift = self.shift, 0
             whole = Access(access.buffer, access.offset, access.strides)
             before = self.load(whole, value.dtype, lanes)
-            total = emit_elementwise(
-                VectorMath(self.f, lanes), "add", value.dtype, [before, value]
-            )
+            total = emit_elementwise(VectorMath(self.f, lanes), "add", value.dtype, [before, value])
             self.store(access, total)
             self.shift, self._pointers[access] = shift, base
 

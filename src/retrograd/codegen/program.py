@@ -180,9 +180,7 @@ class ProgramWriter:
             f.do(f"call void @{name}(ptr %table, ptr {table})")
             stop_on_error(f)
 
-    def _place_carry(
-        self, frame: Frame, kernel: Repeat, workspace: str
-    ) -> list[tuple[str, str]]:
+    def _place_carry(self, frame: Frame, kernel: Repeat, workspace: str) -> list[tuple[str, str]]:
         """Two places for each carried value, behind the body's own part of the workspace."""
         start = kernel.body.size
         pairs = []

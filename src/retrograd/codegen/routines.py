@@ -58,9 +58,7 @@ def philox(f: Function, lanes: int, counter: list[str], keys: list[str]) -> list
             low0,
         ]
         if round_ < ROUNDS - 1:
-            keys = [
-                f.emit(f"add i32 {key}, {step}") for key, step in zip(keys, WEYL, strict=True)
-            ]
+            keys = [f.emit(f"add i32 {key}, {step}") for key, step in zip(keys, WEYL, strict=True)]
     return counter
 
 

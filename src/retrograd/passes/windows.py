@@ -92,9 +92,7 @@ class Reader:
     Where no element is in two windows, an image that is still to be computed is computed there.
     """
 
-    def __init__(
-        self, values: Values, window: Window, image: Atom, shape: tuple[int, ...]
-    ) -> None:
+    def __init__(self, values: Values, window: Window, image: Atom, shape: tuple[int, ...]) -> None:
         self.values, self.window, self.image = values, window, image
         self.at_once = window.apart and values.cost_of(image) > 0
         if not self.at_once:
@@ -124,7 +122,7 @@ class Reader:
         return number_of(self.builder, self.window, range(first, first + self.window.rank))
 
     def read(self, place: IndexMap) -> tuple[int, int | None]:
-        """The element at a place (zero outside), and whether it is inside; None where it must be."""
+        """The element at a place (zero outside), and whether it is inside; None if it must be."""
         moved, guards = self.window.meet(self.index[1:-1], place)
         at = (self.index[0], *moved, self.index[-1])
         if self.at_once:
@@ -284,9 +282,7 @@ def list_phases(window: Window, axis: int) -> list[Phase]:
             continue
         k_step = met[1] - met[0] if len(met) > 1 else 0
         p = (start + low - met[0] * dilation) // stride
-        phases.append(
-            Phase(start, count, len(met), met[0], k_step, p, k_step * dilation // stride)
-        )
+        phases.append(Phase(start, count, len(met), met[0], k_step, p, k_step * dilation // stride))
     return phases
 
 
