@@ -193,4 +193,5 @@ def _merges(nest: LoopNest, outer: int, inner: int) -> bool:
     for expression in nest.expressions:
         if expression.kind == "inside":
             guards += expression.value
-    return all(x.strides[outer] == x.strides[inner] * size for x in (*accesses, *guards))
+    strides = [x.strides for x in accesses] + [guard.strides for guard in guards]
+    return all(steps[outer] == steps[inner] * size for steps in strides)
