@@ -112,6 +112,14 @@ def test_what_is_not_finite_stays_where_it_belongs(value: float) -> None:
         np.testing.assert_array_equal(np.isfinite(got), expected)
 
 
+def test_an_infinite_constant_times_masked_lanes() -> None:
+    """Lanes beyond the sum hold zero in one operand; infinity in the other makes no NaN of it."""
+    x, y = np.full((1, 1), np.inf, np.float32), np.ones((37, 1), np.float32)
+    function = lambda a, b: rg.broadcast_to(a, (1, 37)) @ b  # noqa: E731
+    program = NativeProgram(rg.compile(function).graph(rg.array(x), rg.array(y)), poison=True)
+    assert program.run([x, y])[0].item() == np.inf
+
+
 def test_long_sums_are_added_in_chunks() -> None:
     """The error over 65,536 terms is a fraction of that of one running sum."""
     a = np.full((2, 65536), 0.1, np.float32)

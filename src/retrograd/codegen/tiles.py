@@ -25,7 +25,7 @@ FAR_VECTOR = 2.7 / 64
 """Cycles for a byte of b that comes from the second cache."""
 SPREAD = 0.03
 """Cycles for each doubling of the distance between the rows of a tile."""
-LOOP = 3.0
+LOOP = 8.0
 """Cycles to enter and leave a loop."""
 UNROLL, UNROLLED = 12, 128
 """Terms of a reduction, and multiply-adds, that are written one after the other at the most."""
@@ -304,7 +304,8 @@ def _cycles(
     # Rows that lie close together are read and written in order.
     reach = max((abs(s) for n, s in zip(tile, c.a.strides) if n > 1), default=0)
     step += SPREAD * reach.bit_length()
-    return steps * step + cells * (1 + chunks) * (6 if across else 1) + 12 * chunks
+    # Most of what begins and ends a tile goes on while the next one is under way.
+    return steps * step + cells * (1 + chunks) * (6 if across else 0.5) + 4 * chunks
 
 
 def crowds_a_set(c: Contraction, tile: tuple[int, ...]) -> bool:
