@@ -3,6 +3,7 @@
 | variable                    | meaning                                                    | default            |
 |-----------------------------|------------------------------------------------------------|--------------------|
 | `RETROGRAD_DATA`            | folder for downloaded data sets                            | the user's cache   |
+| `RETROGRAD_CACHE`           | folder for machine code; `0` or `off`: none is kept        | the user's cache   |
 | `RETROGRAD_VERIFY`          | `1` verifies every Graph that is made                      | `0` (`1` in tests) |
 | `RETROGRAD_POISON`          | `1` fills memory with NaN and guards every buffer (slow)   | `0`                |
 | `RETROGRAD_FULL_TRACEBACK`  | `1` keeps retrograd's own frames in tracebacks             | `0`                |
@@ -29,6 +30,7 @@ class Config:
     verify: bool
     poison: bool = False
     threads: int | None = None
+    cache_folder: Path | None = None
     default_float: str = "float32"
     default_int: str = "int32"
 
@@ -37,6 +39,14 @@ def user_cache_folder() -> Path:
     """The folder for files that can be fetched again: `$XDG_CACHE_HOME` or `~/.cache`."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "retrograd"
+
+
+def read_cache_folder(variable: str = "RETROGRAD_CACHE") -> Path | None:
+    """The folder for machine code; None if none is to be kept."""
+    given = os.environ.get(variable, "").strip()
+    if given.lower() in ("0", "off"):
+        return None
+    return Path(given).expanduser().absolute() if given else user_cache_folder() / "code"
 
 
 def read_threads(variable: str = "RETROGRAD_THREADS") -> int | None:
@@ -66,4 +76,5 @@ def get_config() -> Config:
         verify=os.environ.get("RETROGRAD_VERIFY", "0") == "1",
         poison=os.environ.get("RETROGRAD_POISON", "0") == "1",
         threads=read_threads(),
+        cache_folder=read_cache_folder(),
     )
