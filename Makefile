@@ -12,6 +12,13 @@ ORACLES_BIN := $(ORACLES_VENV)/bin
 PIP_FLAGS ?= --quiet
 # For example: make oracles ORACLES_PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 ORACLES_PIP_FLAGS ?=
+BENCH_TORCH_VENV := .venv-bench-torch
+BENCH_JAX_VENV := .venv-bench-jax
+# The rivals of the benchmark, and where they come from, for example
+# make bench BENCH_TORCH=torch==2.12.0 BENCH_PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+BENCH_TORCH ?= torch==2.13.0
+BENCH_JAX ?= jax
+BENCH_PIP_FLAGS ?=
 PIP_INSTALL = -m pip install --disable-pip-version-check $(PIP_FLAGS)
 
 PYTHON ?=
@@ -20,7 +27,7 @@ export PYTHON
 # Two installs into one environment at once would break it.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs oracles clean
+.PHONY: help demo test lint docs oracles bench clean
 
 help:
 	@echo "make demo     train a small CNN on handwritten digits (installs what it needs)"
@@ -28,6 +35,7 @@ help:
 	@echo "make lint     ruff, mypy, the import contracts, the length of files"
 	@echo "make docs     run the examples of the documentation; every public name has one"
 	@echo "make oracles  compare with PyTorch, in an environment of its own (.venv-oracles)"
+	@echo "make bench    time training steps beside PyTorch and JAX, in environments of their own"
 	@echo "make clean    remove the environments and caches"
 	@echo
 	@echo "PYTHON=/path/to/python3 chooses the Python; arguments for pytest: make test ARGS='-k shape'"
@@ -42,6 +50,18 @@ endif
 endef
 $(eval $(call check_venv,$(VENV)))
 $(eval $(call check_venv,$(ORACLES_VENV)))
+$(eval $(call check_venv,$(BENCH_TORCH_VENV)))
+$(eval $(call check_venv,$(BENCH_JAX_VENV)))
+
+# The stamp of a rival holds what was asked for: another version is installed anew.
+define check_rival
+ifneq "$$(shell cat $(1) 2>/dev/null)" "$(2)"
+$$(shell rm -f $(1))
+endif
+endef
+$(eval $(call check_rival,$(BENCH_TORCH_VENV)/.rival,$(BENCH_TORCH)))
+$(eval $(call check_rival,$(BENCH_JAX_VENV)/.rival,$(BENCH_JAX)))
+RIVALS := $(if $(findstring --no-rivals,$(ARGS)),,$(BENCH_TORCH_VENV)/.rival $(BENCH_JAX_VENV)/.rival)
 
 $(VENV)/.made:
 	@sh tools/make_venv.sh $(VENV)
@@ -65,6 +85,27 @@ $(ORACLES_VENV)/.oracles: $(ORACLES_VENV)/.made pyproject.toml
 	@$(ORACLES_BIN)/python $(PIP_INSTALL) $(ORACLES_PIP_FLAGS) -e '.[oracles]'
 	@touch $@
 
+$(VENV)/.bench: $(VENV)/.made pyproject.toml
+	@echo "Installing retrograd"
+	@$(BIN)/python $(PIP_INSTALL) -e .
+	@touch $@
+
+$(BENCH_TORCH_VENV)/.made:
+	@sh tools/make_venv.sh $(BENCH_TORCH_VENV) 3.11
+
+$(BENCH_JAX_VENV)/.made:
+	@sh tools/make_venv.sh $(BENCH_JAX_VENV) 3.11
+
+$(BENCH_TORCH_VENV)/.rival: $(BENCH_TORCH_VENV)/.made
+	@echo "Installing $(BENCH_TORCH) (CPU is enough; docs/benchmarks.md says how to avoid CUDA)"
+	@$(BENCH_TORCH_VENV)/bin/python $(PIP_INSTALL) $(BENCH_PIP_FLAGS) $(foreach p,$(BENCH_TORCH),'$(p)')
+	@printf '%s\n' '$(BENCH_TORCH)' >$@
+
+$(BENCH_JAX_VENV)/.rival: $(BENCH_JAX_VENV)/.made
+	@echo "Installing $(BENCH_JAX)"
+	@$(BENCH_JAX_VENV)/bin/python $(PIP_INSTALL) $(BENCH_PIP_FLAGS) $(foreach p,$(BENCH_JAX),'$(p)')
+	@printf '%s\n' '$(BENCH_JAX)' >$@
+
 demo: $(VENV)/.plots
 	@$(BIN)/retrograd demo $(ARGS)
 
@@ -86,7 +127,11 @@ docs: $(VENV)/.dev
 oracles: $(ORACLES_VENV)/.oracles
 	@$(ORACLES_BIN)/python -m pytest oracles $(ARGS)
 
+bench: $(VENV)/.bench $(RIVALS)
+	@$(BIN)/python -m benchmarks.run $(ARGS)
+
 clean:
-	rm -rf $(VENV) $(ORACLES_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ORACLES_VENV) $(BENCH_TORCH_VENV) $(BENCH_JAX_VENV)
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf .import_linter_cache
-	find src tests tools oracles -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find src tests tools oracles benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

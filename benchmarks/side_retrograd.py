@@ -1,0 +1,139 @@
+"""The side of retrograd: a compiled step called from Python, or a whole `fit`."""
+
+from __future__ import annotations
+
+import platform
+import time
+from typing import Any
+
+from .protocol import Session, serve
+from .workloads import LEARNING_RATE, WORKLOADS, Workload, make_model
+
+MOST_BATCHES = 1024
+DATA_BYTES = 32_000_000
+
+
+def draw_data(workload: Workload, samples: int) -> tuple[Any, Any]:
+    import numpy as np
+
+    generator = np.random.default_rng(0)
+    x = generator.standard_normal((samples, *workload.sample), dtype=np.float32)
+    return x, generator.integers(0, workload.classes, samples).astype(np.int32)
+
+
+class CompiledStep(Session):
+    """One call of a compiled function is one step."""
+
+    def __init__(self, workload: Workload, executor: str) -> None:
+        self.workload = workload
+        self.executor = executor
+
+    def prepare(self) -> dict[str, Any]:
+        rg = import_retrograd(self.executor)
+        rg.seed(0)
+        self.model = make_model(self.workload)
+        self.optimizer = rg.optim.Adam(LEARNING_RATE)
+        x, y = draw_data(self.workload, self.workload.batch)
+        self.x, self.y = rg.array(x), rg.array(y)
+
+        def compute_loss(model: Any, x: Any, y: Any) -> Any:
+            return rg.losses.cross_entropy(model(x), y)
+
+        @rg.compile(executor=self.executor)
+        def step(model: Any, optimizer: Any, x: Any, y: Any) -> Any:
+            loss, gradients = rg.value_and_grad(compute_loss)(model, x, y)
+            optimizer.update(model, gradients)
+            return loss
+
+        self.step = step
+        arguments = (self.model, self.optimizer, self.x, self.y)
+        begin = time.perf_counter()
+        step.graph(*arguments)
+        traced = time.perf_counter()
+        loss = float(step(*arguments))
+        first = time.perf_counter()
+        second_loss = float(step(*arguments))
+        second = time.perf_counter()
+        # The first call compiles and then does a step; the second one does a step.
+        compiled = max(0.0, (first - traced) - (second - first))
+        return describe_retrograd(rg) | {
+            "trace": traced - begin,
+            "compile": compiled,
+            "first": first - begin,
+            "losses": [loss, second_loss],
+        }
+
+    def run(self, steps: int) -> int:
+        step, model, optimizer, x, y = self.step, self.model, self.optimizer, self.x, self.y
+        for _ in range(steps):
+            step(model, optimizer, x, y)
+        return steps
+
+
+class Fit(Session):
+    """Steps inside of `Trainer.fit`: batches are gathered in random order, losses are summed."""
+
+    def __init__(self, workload: Workload, executor: str) -> None:
+        self.workload = workload
+        self.executor = executor
+
+    def prepare(self) -> dict[str, Any]:
+        rg = import_retrograd(self.executor)
+        rg.seed(0)
+        workload = self.workload
+        size = workload.batch
+        for length in workload.sample:
+            size *= length
+        self.batches = max(4, min(MOST_BATCHES, DATA_BYTES // (4 * size)))
+        self.x, self.y = draw_data(workload, self.batches * workload.batch)
+        model, optimizer = make_model(workload), rg.optim.Adam(LEARNING_RATE)
+        self.trainer = rg.Trainer(model, "cross_entropy", optimizer, executor=self.executor)
+        begin = time.perf_counter()
+        rows = slice(0, workload.batch)
+        history = self.trainer.fit(
+            self.x[rows], self.y[rows], 1, batch_size=workload.batch, verbose=False
+        )
+        first = time.perf_counter() - begin
+        return describe_retrograd(rg) | {"first": first, "losses": history["loss"]}
+
+    def run(self, steps: int) -> int:
+        epochs = max(1, round(steps / self.batches))
+        self.trainer.fit(self.x, self.y, epochs, batch_size=self.workload.batch, verbose=False)
+        return epochs * self.batches
+
+
+def import_retrograd(executor: str) -> Any:
+    """The package with all that the executor imports: imports are not compile time."""
+    import retrograd as rg
+
+    if executor == "native":
+        import llvmlite.binding  # noqa: F401
+
+        import retrograd.native
+    return rg
+
+
+def describe_retrograd(rg: Any) -> dict[str, Any]:
+    import llvmlite
+    import numpy as np
+
+    from retrograd.runtime import processors
+
+    return {
+        "versions": {
+            "python": platform.python_version(),
+            "retrograd": rg.__version__,
+            "numpy": np.__version__,
+            "llvmlite": llvmlite.__version__,
+        },
+        "threads": processors.choose_thread_count(),
+    }
+
+
+def make(settings: dict[str, Any]) -> Session:
+    form = Fit if settings["form"] == "fit" else CompiledStep
+    return form(WORKLOADS[settings["workload"]], settings.get("executor", "native"))
+
+
+if __name__ == "__main__":
+    serve(make)
