@@ -136,7 +136,11 @@ def main(arguments: Sequence[str]) -> int:
         for folder in (TORCH_FOLDER, JAX_FOLDER):
             if not (sides.ROOT / folder / "bin" / "python").exists():
                 print(f"{folder} is missing, hence its side too; `make bench` makes it.")
-    found = measure(options)
+    try:
+        found = measure(options)
+    except KeyboardInterrupt:
+        print("stopped: nothing is reported", file=sys.stderr)
+        return 130
     print(report.format_report(found), flush=True)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ from .protocol import Session, serve
 from .workloads import LEARNING_RATE, WORKLOADS, Workload, make_model
 
 MOST_BATCHES = 1024
-DATA_BYTES = 32_000_000
+DATA_BYTES = 16_000_000
 
 
 def draw_data(workload: Workload, samples: int) -> tuple[Any, Any]:

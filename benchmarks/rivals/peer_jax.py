@@ -6,6 +6,7 @@ without retrograd. Adam is written out: compiled, it is what a library of optimi
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
@@ -13,8 +14,9 @@ import time
 from functools import partial
 from typing import Any
 
-if '"threads": 1' in sys.argv[-1]:  # read by XLA when JAX is imported
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+if json.loads(sys.argv[1])["threads"] == 1:  # XLA reads it when JAX is imported
+    flags = [os.environ.get("XLA_FLAGS", ""), "--xla_cpu_multi_thread_eigen=false"]
+    os.environ["XLA_FLAGS"] = " ".join(flags).strip()
 
 import jax
 import jax.numpy as jnp
