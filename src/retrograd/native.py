@@ -7,21 +7,29 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .codegen.elementwise import ROWS
 from .codegen.program import ProgramWriter
+from .codegen.team import write_team
 from .config import get_config
 from .errors import IndexRangeError, VerificationError
 from .ir import Graph
-from .passes.arena import plan_arena
+from .ir.fingerprint import fingerprint
+from .ir.loops import Schedule
+from .passes.arena import Arena, plan_arena
+from .passes.in_place import find_lifetimes
 from .passes.lowering import lower
-from .passes.pipeline import prepare
-from .runtime import jit
+from .passes.pipeline import PASSES, prepare
+from .runtime import jit, kept
 from .runtime.buffers import GUARD, Memory, array_at
+from .runtime.plan import Plan
+from .runtime.processors import choose_thread_count
 from .runtime.target import Target, host_target
+from .runtime.threads import get_pool
 from .trace import evaluate
 
 NumpyArray = np.ndarray[Any, Any]
@@ -31,6 +39,7 @@ NumpyArray = np.ndarray[Any, Any]
 class Times:
     """Seconds spent on the stages of a compilation."""
 
+    cache: float = 0.0
     passes: float = 0.0
     text: float = 0.0
     llvm: float = 0.0
@@ -46,33 +55,83 @@ class NativeProgram:
         self.graph = graph
         self.poison = get_config().poison if poison is None else poison
         self.times = Times()
+        self._target = target or host_target()
         start = time.perf_counter()
-        self.schedule = lower(prepare(graph), frozenset((*ROWS, "cast")))
-        self.arena = plan_arena(self.schedule, GUARD if self.poison else 0)
-        self.times.passes = time.perf_counter() - start
-        start = time.perf_counter()
-        writer = ProgramWriter(self.schedule, self.arena.places, target or host_target())
-        self.text = writer.write()
-        self.writer = writer
-        self.slots, self.callbacks = writer.slots, writer.callbacks
-        self.distinct = len(writer.known)
-        self.times.text = time.perf_counter() - start
-        start = time.perf_counter()
-        code = jit.assemble(self.text, target)
-        self.times.llvm = time.perf_counter() - start
+        known = fingerprint(graph)
+        self.name, constants = ("", []) if known is None else (self._name(known[0]), known[1])
+        found = kept.load_plan(self.name, constants) if self.name else None
+        self.times.cache = time.perf_counter() - start
+        self.cached = found is not None
+        self.plan, code = found or self._make(constants)
+        self.buffers, self.outputs = self.plan.buffers, self.plan.outputs
+        self.slots, self.callbacks = self.plan.slots, self.plan.callbacks
+        self.distinct, self.shared = self.plan.distinct, self.plan.shared
+        self.arena = Arena(self.plan.places, self.plan.size)
         start = time.perf_counter()
         self.library = jit.load(code, ["step"])
-        self.function = jit.function(self.library, "step", 1)
+        self.function = jit.function(self.library, "step", 4 if self.shared else 1)
         self.times.load = time.perf_counter() - start
         self._prepare()
+
+    # -- making ---------------------------------------------------------------------------------
+
+    def _name(self, graph: str) -> str:
+        """The name of the program in the cache, from the fingerprint of its Graph."""
+        passes = [apply.__name__ for apply in PASSES]
+        return kept.name_plan(graph, self._target, [self.poison, *passes])
+
+    def _make(self, constants: Sequence[NumpyArray]) -> tuple[Plan, bytes]:
+        """The plan and the machine code, by all stages; kept for the next process."""
+        schedule = self.schedule
+        start = time.perf_counter()
+        arena = plan_arena(schedule, GUARD if self.poison else 0)
+        lifetimes = find_lifetimes(schedule)
+        self.times.passes += time.perf_counter() - start
+        start = time.perf_counter()
+        writer = ProgramWriter(schedule, arena.places, self._target)
+        text = writer.write()
+        plan = Plan(
+            buffers=schedule.buffers,
+            outputs=schedule.outputs,
+            places=arena.places,
+            size=arena.size,
+            slots=writer.slots,
+            constants=writer.constants,
+            callbacks=writer.callbacks,
+            status_slot=writer.status_slot,
+            callback_slot=writer.callback_slot,
+            shared=writer.shared,
+            lifetimes=lifetimes,
+            distinct=len(writer.known),
+        )
+        self.times.text = time.perf_counter() - start
+        start = time.perf_counter()
+        code, name = kept.assemble_named(text, self._target)
+        self.times.llvm = time.perf_counter() - start
+        if self.name:
+            kept.keep_plan(self.name, plan, constants, name)
+        return plan, code
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """The kernels; lowered when somebody asks where the program came from the cache."""
+        start = time.perf_counter()
+        schedule = lower(prepare(self.graph), frozenset((*ROWS, "cast")))
+        self.times.passes = time.perf_counter() - start
+        return schedule
+
+    @property
+    def text(self) -> str:
+        """The LLVM text, written anew."""
+        return ProgramWriter(self.schedule, self.plan.places, self._target).write()
 
     # -- running --------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        buffers = self.schedule.buffers
+        buffers = self.buffers
         self.memory = Memory(self.arena.size, self.poison)
-        self.table = np.zeros(self.writer.callback_slot + 1, np.int64)
-        for slot, value in self.writer.constants:
+        self.table = np.zeros(self.plan.callback_slot + 1, np.int64)
+        for slot, value in self.plan.constants:
             self.table[slot] = value.ctypes.data
         self.table[0] = self.memory.address
         self.inputs: list[tuple[int, int]] = []
@@ -90,14 +149,14 @@ class NativeProgram:
         kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)
         self._callback = kind(self._call_back)
         address = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
-        self.table[self.writer.callback_slot] = address
+        self.table[self.plan.callback_slot] = address
         self._error: BaseException | None = None
         self._lock = threading.Lock()
         self.table_address = self.table.ctypes.data
 
     def run(self, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:
         """Run the program on one value for each input."""
-        buffers = self.schedule.buffers
+        buffers = self.buffers
         with self._lock:
             held = []
             for slot, position in self.inputs:
@@ -110,7 +169,7 @@ class NativeProgram:
                 self.table[self.slots[number]] = made.ctypes.data
             self._execute(live)
         results = []
-        for number in self.schedule.outputs:
+        for number in self.outputs:
             buffer = buffers[number]
             if buffer.kind == "input":
                 results.append(np.array(arrays[buffer.position]))
@@ -120,10 +179,20 @@ class NativeProgram:
                 results.append(live[number])
         return results
 
+    def _call(self) -> int:
+        """Run the machine code, on several threads where the program is worth it."""
+        if not self.shared:
+            return self.function(self.table_address)
+        threads = choose_thread_count()
+        if threads == 1:
+            return self.function(self.table_address, 0, 1, 0)
+        pool = get_pool(threads, lambda: kept.assemble(write_team(host_target().triple)))
+        return pool.run(self.library.addresses["step"], self.table_address)
+
     def _execute(self, live: dict[int, NumpyArray]) -> None:
         """Call the machine code, with all pointers in the table."""
-        self.table[self.writer.status_slot] = 0
-        status = self._run_guarded(live) if self.poison else self.function(self.table_address)
+        self.table[self.plan.status_slot] = 0
+        status = self._run_guarded(live) if self.poison else self._call()
         if self._error is not None:
             error, self._error = self._error, None
             raise error
@@ -132,7 +201,7 @@ class NativeProgram:
 
     def _run_guarded(self, live: dict[int, NumpyArray]) -> int:
         """Run with all memory filled with NaN, and check that nothing is written beside it."""
-        buffers = self.schedule.buffers
+        buffers = self.buffers
         guarded = []
         for number, array in live.items():
             memory = Memory(array.nbytes, True)
@@ -142,7 +211,7 @@ class NativeProgram:
         guarded.append((-1, self.memory, places))
         for _, memory, inside in guarded:
             memory.fill(inside)
-        status: int = self.function(self.table.ctypes.data)
+        status = self._call()
         for number, memory, inside in guarded:
             if memory.is_damaged(inside):
                 what = "the arena" if number < 0 else f"output {number}"
@@ -168,7 +237,7 @@ class NativeProgram:
                 target[...] = result
         except BaseException as error:
             self._error = error
-            self.table[self.writer.status_slot] = 2  # the status: the step returns
+            self.table[self.plan.status_slot] = 2  # the status: the step returns
 
 
 def run(graph: Graph, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:

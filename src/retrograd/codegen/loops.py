@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..ir.loops import Access, Expression, LoopNest, Store
 from .accumulators import Accumulator
+from .axes import choose_vector_axis, dependences
 from .elementwise import emit_elementwise
 from .emit import Function
 from .memory import MemoryEmitter
@@ -19,60 +20,6 @@ COPIES = 4
 
 UNROLLED = 64
 """Expressions in the body of an unrolled loop, at the most."""
-
-
-def choose_vector_axis(nest: LoopNest) -> int | None:
-    """The axis along which most accesses are contiguous."""
-    best, best_score = None, 0
-    forbidden = _scattered_axes(nest)
-    for axis, extent in enumerate(nest.extents):
-        if extent < 2 or axis in forbidden:
-            continue
-        score = 0
-        for expression in nest.expressions:
-            if expression.access is not None:
-                score += _score(expression.access.strides[axis], 4)
-        for store in nest.stores:
-            score += _score(store.access.strides[axis], 8)
-        score = score * 16 + min(extent, 15)
-        if score >= best_score:
-            best, best_score = axis, score
-    return best
-
-
-def _score(stride: int, weight: int) -> int:
-    return weight if stride == 1 else 1 if stride == 0 else -weight
-
-
-def _scattered_axes(nest: LoopNest) -> set[int]:
-    """Axes along which lanes could add to one address."""
-    found: set[int] = set()
-    axes = dependences(nest)
-    for store in nest.stores:
-        if store.index is not None:
-            found |= axes[store.index]
-            found |= {axis for axis, stride in enumerate(store.access.strides) if not stride}
-    return found
-
-
-def dependences(nest: LoopNest) -> list[set[int]]:
-    """The axes that each expression depends on."""
-    result: list[set[int]] = []
-    for expression in nest.expressions:
-        axes: set[int] = set()
-        if expression.access is not None:
-            axes.update(_axes(expression.access.strides))
-            for guard in expression.access.guards:
-                axes.update(_axes(guard.strides))
-        if expression.kind == "inside":
-            for guard in expression.value:
-                axes.update(_axes(guard.strides))
-        if expression.kind == "index":
-            axes.add(expression.value)
-        for position in expression.inputs:
-            axes |= result[position]
-        result.append(axes)
-    return result
 
 
 class LoopEmitter:
@@ -123,8 +70,10 @@ class LoopEmitter:
     def _choose_unrolled(self) -> tuple[int | None, int]:
         """The axis to unroll, and how often: reductions need several sums at once."""
         nest = self.nest
-        if not any(nest.reduced) or self.vector is None:
+        if self.vector is None:
             return None, 1
+        if not any(nest.reduced):
+            return self._choose_short()
         most = COPIES
         while most > 1 and most * len(nest.expressions) > UNROLLED:
             most //= 2
@@ -137,6 +86,15 @@ class LoopEmitter:
         while most > 1 and most > count:
             most //= 2
         return (axis, most) if most > 1 else (None, 1)
+
+    def _choose_short(self) -> tuple[int | None, int]:
+        """A loop of a few turns right outside of the vectors is better written out."""
+        if len(self.order) < 2:
+            return None, 1
+        axis = self.order[-2]
+        count = self.nest.extents[axis]
+        short = count <= COPIES and count * len(self.nest.expressions) <= UNROLLED
+        return (axis, count) if short else (None, 1)
 
     def _step(self, axis: int) -> int:
         """How far apart the copies of an axis are."""
@@ -392,7 +350,3 @@ def list_accesses(nest: LoopNest) -> list[Access]:
     for store in nest.stores:
         found[store.access] = None
     return list(found)
-
-
-def _axes(strides: tuple[int, ...]) -> set[int]:
-    return {axis for axis, stride in enumerate(strides) if stride}

@@ -25,7 +25,9 @@ from ..ir.loops import (
 from .contraction import ContractionEmitter
 from .emit import Function, Module
 from .loops import LoopEmitter, list_accesses
+from .pieces import Hazards, Pieces, cut, is_worth_sharing
 from .routines import emit_routine
+from .threads import emit_barrier, share
 from .tiles import plan_contraction
 from .transposition import TranspositionEmitter, plan_transposition
 
@@ -82,6 +84,7 @@ class ProgramWriter:
 
     def __init__(self, schedule: Schedule, places: dict[int, int], target: Any) -> None:
         self.target = target
+        self.shared = is_worth_sharing(schedule)
         self.schedule = schedule
         self.places = places
         self.slots: dict[int, int] = {-1: 0}
@@ -105,29 +108,47 @@ class ProgramWriter:
 
     def write(self) -> str:
         """The module's text; its function `step` takes the table and returns the status."""
-        step = Function("step", [("ptr", "%table")], result="i64")
+        arguments = [("ptr", "%table")]
+        if self.shared:
+            arguments += [("i64", "%thread"), ("i64", "%threads"), ("ptr", "%team")]
+        step = Function("step", arguments, result="i64")
         slots = {number: ("%table", slot) for number, slot in self.slots.items()}
         frame = Frame(step, self.schedule, self.places, slots)
-        self._write_kernels(frame)
+        if self.shared:
+            SharedStep(self, frame).write()
+        else:
+            self.write_kernels(frame)
         step.do(f"ret i64 {step.emit('load i64, ptr %status')}")
         self._module.functions.append(step)
         return self._module.text()
 
-    def _write_kernels(self, frame: Frame) -> None:
-        f = frame.f
-        f.lines.append(f"  %status = getelementptr i64, ptr %table, i64 {self.status_slot}")
+    def write_kernels(self, frame: Frame) -> None:
+        """The kernels one after the other, on one thread."""
+        self.write_status(frame)
         for kernel in frame.schedule.kernels:
-            if isinstance(kernel, Callback):
-                self._write_callback(frame, kernel)
-            elif isinstance(kernel, Repeat):
-                self._write_repeat(frame, kernel)
-            else:
-                normal, accesses = normalise(kernel)
-                pointers = [frame.pointer(access.buffer, access.offset) for access in accesses]
-                listed = ", ".join(f"ptr {p}" for p in [*pointers, "%status"])
-                f.do(f"call void @{self._name_of(normal)}({listed})")
-                if can_fail(kernel):
-                    stop_on_error(f)
+            self.write_kernel(frame, kernel)
+            if can_fail(kernel):
+                stop_on_error(frame.f)
+
+    def write_status(self, frame: Frame) -> None:
+        """The address of the status."""
+        frame.f.lines.append(f"  %status = getelementptr i64, ptr %table, i64 {self.status_slot}")
+
+    def write_kernel(self, frame: Frame, kernel: Kernel) -> None:
+        """The whole of a kernel."""
+        if isinstance(kernel, Callback):
+            self._write_callback(frame, kernel)
+        elif isinstance(kernel, Repeat):
+            self._write_repeat(frame, kernel)
+        else:
+            normal, accesses = normalise(kernel)
+            pointers = [frame.pointer(access.buffer, access.offset) for access in accesses]
+            self.call(frame.f, normal, pointers)
+
+    def call(self, f: Function, normal: Kernel, pointers: list[str]) -> None:
+        """Call the function of a normalised kernel."""
+        listed = ", ".join(f"ptr {pointer}" for pointer in [*pointers, "%status"])
+        f.do(f"call void @{self._name_of(normal)}({listed})")
 
     def _name_of(self, kernel: Kernel) -> str:
         """The function of a kernel; equal kernels share it."""
@@ -231,10 +252,84 @@ class ProgramWriter:
                 slots[number] = ("%table", self._constant_slots[id(body), number])
         for order, number in enumerate(body.schedule.outputs):
             slots[number] = ("%own", 1 + count + order)
-        self._write_kernels(Frame(function, body.schedule, body.places, slots))
+        self.write_kernels(Frame(function, body.schedule, body.places, slots))
         function.do("ret void")
         self._module.functions.append(function)
         return name
+
+
+class SharedStep:
+    """Writes a step that all threads of a team run together.
+
+    Each thread works on its pieces of a kernel; what is not cut is done by the first one alone.
+    Threads wait for each other only where one touches what another has worked on.
+
+    Args:
+        writer: the program.
+        frame: the step's function.
+    """
+
+    def __init__(self, writer: ProgramWriter, frame: Frame) -> None:
+        self.writer = writer
+        self.frame = frame
+        self.hazards = Hazards(writer.schedule, writer.places)
+
+    def write(self) -> None:
+        """The kernels, with barriers between them."""
+        f = self.frame.f
+        self.writer.write_status(self.frame)
+        for number in range(len(self.writer.schedule.buffers)):
+            self.frame.pointer(number)  # here, so that it is known in every branch
+        for kernel in self.writer.schedule.kernels:
+            pieces = cut(kernel)
+            if self.hazards.must_wait(kernel, shared=pieces is not None):
+                self._wait()
+            if pieces is not None:
+                self._write_pieces(pieces)
+            else:
+                with f.when(f.emit("icmp eq i64 %thread, 0")):
+                    self.writer.write_kernel(self.frame, kernel)
+            if can_fail(kernel) or isinstance(kernel, (Callback, Repeat)):
+                self._stop_on_error()
+        self._wait()
+
+    def _write_pieces(self, pieces: Pieces) -> None:
+        f = self.frame.f
+        normal, accesses = normalise(pieces.kernel)
+        with (
+            share(f, pieces.count, 1, "%thread", "%threads") as (begin, end),
+            f.loop(begin, end, 1, "piece") as piece,
+        ):
+            pointers = []
+            for access in accesses:
+                pointer = self.frame.pointer(access.buffer, access.offset)
+                size = self.writer.schedule.buffers[access.buffer].dtype.itemsize
+                move = pieces.move(access) * size
+                if move:
+                    offset = f.emit(f"mul nsw i64 {piece}, {move}")
+                    pointer = f.emit(f"getelementptr i8, ptr {pointer}, i64 {offset}")
+                pointers.append(pointer)
+            self.writer.call(f, normal, pointers)
+
+    def _wait(self) -> None:
+        """All threads arrive before one goes on."""
+        f = self.frame.f
+        with f.when(f.emit("icmp ugt i64 %threads, 1")):
+            emit_barrier(f, "%thread", "%threads", "%team")
+
+    def _stop_on_error(self) -> None:
+        """All threads return together when a kernel has set the status.
+
+        The second barrier keeps a fast thread from setting it again before a slow one has looked.
+        """
+        f = self.frame.f
+        self._wait()
+        status = f.emit("load i64, ptr %status")
+        self._wait()
+        self.hazards.clear()
+        with f.when(f.emit(f"icmp ne i64 {status}, 0")):
+            f.do(f"ret i64 {status}")
+            f.block(f.new_label("unreachable"))
 
 
 def can_fail(kernel: Kernel) -> bool:

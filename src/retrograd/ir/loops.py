@@ -227,3 +227,27 @@ class Schedule:
     buffers: list[Buffer] = field(default_factory=list)
     kernels: list[Kernel] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
+
+
+def reads(kernel: Kernel) -> set[int]:
+    """The buffers that a kernel reads."""
+    if isinstance(kernel, LoopNest):
+        return {e.access.buffer for e in kernel.expressions if e.access is not None}
+    if isinstance(kernel, Contraction):
+        return {kernel.a.buffer, kernel.b.buffer}
+    if isinstance(kernel, Routine):
+        return {access.buffer for access in kernel.inputs}
+    return set(kernel.inputs)
+
+
+def writes(kernel: Kernel) -> set[int]:
+    """The buffers that a kernel writes."""
+    if isinstance(kernel, LoopNest):
+        return {store.access.buffer for store in kernel.stores}
+    if isinstance(kernel, Contraction):
+        return {kernel.out.buffer}
+    if isinstance(kernel, Routine):
+        return {access.buffer for access in kernel.outputs}
+    if isinstance(kernel, Repeat):
+        return {*kernel.outputs, kernel.workspace}
+    return set(kernel.outputs)

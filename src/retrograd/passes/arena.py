@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..ir.loops import Schedule
-from .merging import reads, writes
+from ..ir.loops import Schedule, reads, writes
 
 ALIGNMENT = 64
 

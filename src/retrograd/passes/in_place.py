@@ -6,47 +6,43 @@ Array, its memory serves for the new one: half the memory traffic, and no alloca
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
 
-from ..ir.loops import Kernel, LoopNest, Schedule
-from .merging import reads, writes
-
-
-def find_in_place(schedule: Schedule, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
-    """The pairs that are safe.
-
-    Args:
-        schedule: the kernels, in order.
-        pairs: (position of an input, position of the output that replaces it).
-
-    Returns:
-        The pairs in which the input's last use is in the kernel that writes the output, and is
-        read there only at the place that is written, or before that kernel.
-    """
-    inputs = {
-        buffer.position: number
-        for number, buffer in enumerate(schedule.buffers)
-        if buffer.kind == "input"
-    }
-    kept = set(schedule.outputs)
-    found = set()
-    for source, target in pairs:
-        old, new = inputs[source], schedule.outputs[target]
-        same = schedule.buffers[old].bytes == schedule.buffers[new].bytes
-        alone = schedule.outputs.count(new) == 1 and schedule.buffers[new].kind == "arena"
-        if same and alone and old not in kept and _is_safe(schedule.kernels, old, new):
-            found.add((source, target))
-    return found
+from ..ir.lifetimes import Lifetimes
+from ..ir.loops import Kernel, LoopNest, Schedule, reads, writes
 
 
-def _is_safe(kernels: list[Kernel], old: int, new: int) -> bool:
-    writers = [time for time, kernel in enumerate(kernels) if new in writes(kernel)]
-    readers = [time for time, kernel in enumerate(kernels) if old in reads(kernel)]
-    if len(writers) != 1 or any(time > writers[0] for time in readers):
-        return False
-    if writers[0] not in readers:
-        return True
-    return _reads_where_it_writes(kernels[writers[0]], old, new)
+def find_lifetimes(schedule: Schedule) -> Lifetimes:
+    """When inputs are read for the last time, and outputs are written."""
+    last: dict[int, int] = {}
+    writers: dict[int, list[int]] = {}
+    for time, kernel in enumerate(schedule.kernels):
+        last.update(dict.fromkeys(reads(kernel), time))
+        for number in writes(kernel):
+            writers.setdefault(number, []).append(time)
+    kept = Counter(schedule.outputs)
+    count = 1 + max((buffer.position for buffer in schedule.buffers), default=-1)
+    inputs: list[tuple[int, int] | None] = [None] * count
+    ends: dict[int, list[tuple[int, int]]] = {}  # the inputs that a kernel is the last to read
+    for number, buffer in enumerate(schedule.buffers):
+        if buffer.kind == "input" and number not in kept:
+            end = last.get(number, -1)
+            inputs[buffer.position] = (buffer.bytes, end)
+            ends.setdefault(end, []).append((buffer.position, number))
+    outputs: list[tuple[int, int] | None] = []
+    matched = set()
+    for position, number in enumerate(schedule.outputs):
+        buffer, times = schedule.buffers[number], writers.get(number, [])
+        if kept[number] > 1 or buffer.kind != "arena" or len(times) != 1:
+            outputs.append(None)
+            continue
+        outputs.append((buffer.bytes, times[0]))
+        kernel = schedule.kernels[times[0]]
+        for source, old in ends.get(times[0], []):
+            same = schedule.buffers[old].bytes == buffer.bytes
+            if same and _reads_where_it_writes(kernel, old, number):
+                matched.add((source, position))
+    return Lifetimes(tuple(inputs), tuple(outputs), frozenset(matched))
 
 
 def _reads_where_it_writes(kernel: Kernel, old: int, new: int) -> bool:

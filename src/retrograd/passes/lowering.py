@@ -16,10 +16,10 @@ from .pipeline import prepare
 from .reductions import POSITIONS, REDUCTIONS, lower_position, lower_reduction
 from .routines import lower_cumsum, lower_random_bits, lower_random_fold
 from .values import Values
+from .window_scatter import lower_window_scatter
 from .windows import (
     lower_window_gather,
     lower_window_max,
-    lower_window_scatter,
     lower_window_sum,
 )
 

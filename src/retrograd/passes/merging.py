@@ -4,43 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..ir.loops import (
-    Access,
-    Callback,
-    Contraction,
-    Kernel,
-    LoopNest,
-    Repeat,
-    Routine,
-    Schedule,
-)
+from ..ir.loops import Access, Callback, LoopNest, Schedule, reads, writes
 
 LIMIT = 200
 """Expressions in one nest, at the most: beyond, registers run out and compiling takes long."""
-
-
-def reads(kernel: Kernel) -> set[int]:
-    """The buffers that a kernel reads."""
-    if isinstance(kernel, LoopNest):
-        return {e.access.buffer for e in kernel.expressions if e.access is not None}
-    if isinstance(kernel, Contraction):
-        return {kernel.a.buffer, kernel.b.buffer}
-    if isinstance(kernel, Routine):
-        return {access.buffer for access in kernel.inputs}
-    return set(kernel.inputs)
-
-
-def writes(kernel: Kernel) -> set[int]:
-    """The buffers that a kernel writes."""
-    if isinstance(kernel, LoopNest):
-        return {store.access.buffer for store in kernel.stores}
-    if isinstance(kernel, Contraction):
-        return {kernel.out.buffer}
-    if isinstance(kernel, Routine):
-        return {access.buffer for access in kernel.outputs}
-    if isinstance(kernel, Repeat):
-        return {*kernel.outputs, kernel.workspace}
-    return set(kernel.outputs)
 
 
 def append_nest(schedule: Schedule, nest: LoopNest, merge: bool = True) -> None:

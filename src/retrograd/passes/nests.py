@@ -56,6 +56,29 @@ def identity(extents: Sequence[int], axes: Sequence[int] | None = None) -> Index
     )
 
 
+def split_axes(shape: Sequence[int], inner: dict[int, int]) -> tuple[tuple[int, ...], IndexMap]:
+    """The extents of loops over a shape, and its index there.
+
+    Axis a becomes two loops where `inner` has its size of the inner one.
+    """
+    extents: list[int] = []
+    steps: list[list[tuple[int, int]]] = []  # for each axis: (loop, step)
+    for axis, size in enumerate(shape):
+        part = inner.get(axis, 1)
+        steps.append([(len(extents), part)])
+        extents.append(size // part)
+        if axis in inner:
+            steps[-1].append((len(extents), 1))
+            extents.append(part)
+    index = []
+    for pairs in steps:
+        coefficients = [0] * len(extents)
+        for loop, step in pairs:
+            coefficients[loop] = step
+        index.append(Affine(0, tuple(coefficients)))
+    return tuple(extents), tuple(index)
+
+
 def is_contiguous(view: View) -> bool:
     """Whether the view reads its elements in row-major order without gaps."""
     expected = row_major(view.shape)

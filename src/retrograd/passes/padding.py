@@ -10,8 +10,7 @@ import math
 from collections.abc import Sequence
 
 from ..ir import Atom
-from ..ir.loops import Guard
-from .merging import writes
+from ..ir.loops import Guard, writes
 from .nests import Affine, IndexMap, NestBuilder, View, row_major
 from .values import Values
 

@@ -13,7 +13,7 @@ from ..ir import Atom, Constant, Graph, Node
 from ..ir.loops import Buffer, Schedule, Store
 from ..ir.types import DType
 from .merging import append_nest
-from .nests import IndexMap, NestBuilder, View, identity, row_major
+from .nests import IndexMap, NestBuilder, View, row_major, split_axes
 
 FREE = {
     "transpose",
@@ -71,6 +71,12 @@ Express = Callable[["Values", NestBuilder, Node, IndexMap], int]
 
 EXPRESSIONS: dict[str, Express] = {}
 """How values of primitives that are not elementwise are read at an index, by name."""
+
+MATERIALISERS: dict[str, Callable[[Values, Node], None]] = {}
+"""How such values get into memory where that is not done by reading them at every index."""
+
+SPLITS: dict[str, Callable[[Node], dict[int, int]]] = {}
+"""Which axes of such a value are better walked as two, and the size of the inner one."""
 
 
 class Values:
@@ -134,6 +140,10 @@ class Values:
         value = self.known[id(atom)]
         if isinstance(value, View):
             return value
+        special = MATERIALISERS.get(value.node.primitive.name)
+        if special is not None:
+            special(self, value.node)
+            return self.materialise(atom)
         if id(atom) in self.layouts:
             return self.layouts[id(atom)](self, atom)
         view = self.new(atom.type.dtype, atom.type.shape)
@@ -143,7 +153,25 @@ class Values:
 
     def write(self, atom: Atom, target: View) -> None:
         """Compute a value into a view."""
-        self.fill(target, lambda builder, index: self.express(builder, atom, index))
+        self.fill(
+            target,
+            lambda builder, index: self.express(builder, atom, index),
+            splits=self.splits_of(atom),
+        )
+
+    def splits_of(self, atom: Atom) -> dict[int, int]:
+        """The axes to walk as two, so that what is computed on the way finds its own index."""
+        value = self.known.get(id(atom))
+        if not isinstance(value, Lazy):
+            return {}
+        name = value.node.primitive.name
+        if name in SPLITS:
+            return SPLITS[name](value.node)
+        found: dict[int, int] = {}
+        if value.node.primitive.elementwise:
+            for item in value.node.inputs:
+                found = found or self.splits_of(item)
+        return found
 
     def copy(self, source: View) -> View:
         """The elements of a view in memory of their own, in row-major order."""
@@ -156,12 +184,13 @@ class Values:
         target: View,
         express: Callable[[NestBuilder, IndexMap], int],
         merge: bool = True,
+        splits: dict[int, int] | None = None,
     ) -> None:
-        """Store an expression at every index of a view."""
+        """Store an expression at every index of a view; axes in `splits` are walked as two."""
         if 0 in target.shape:
             return
-        builder = NestBuilder(target.shape, [False] * len(target.shape))
-        index = identity(target.shape)
+        extents, index = split_axes(target.shape, splits or {})
+        builder = NestBuilder(extents, [False] * len(extents))
         position = express(builder, index)
         builder.stores.append(Store(builder.access(target, index), position))
         append_nest(self.schedule, builder.build(), merge)
