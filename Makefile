@@ -14,8 +14,7 @@ PIP_FLAGS ?= --quiet
 ORACLES_PIP_FLAGS ?=
 BENCH_TORCH_VENV := .venv-bench-torch
 BENCH_JAX_VENV := .venv-bench-jax
-# The rivals of the benchmark, and where they come from, for example
-# make bench BENCH_TORCH=torch==2.12.0 BENCH_PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+# The rivals of the benchmark. docs/benchmarks.md shows how to choose versions and their source.
 BENCH_TORCH ?= torch==2.13.0
 BENCH_JAX ?= jax
 BENCH_PIP_FLAGS ?=
