@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("RETROGRAD_VERIFY", "1")  # read when retrograd is first used
+os.environ.setdefault("RETROGRAD_CACHE", "off")  # tests compile what they test
 
 
 @pytest.fixture(autouse=True)

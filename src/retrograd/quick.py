@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from .native import NativeProgram
-from .passes.in_place import find_in_place
 from .trace import Array
 
 Place = tuple[Any, Any]
@@ -52,7 +51,7 @@ class QuickCall:
         places: dict[int, list[Place]],
     ) -> None:
         self.program = program
-        safe = find_in_place(program.schedule, [(i, o) for o, i in replaces.items()])
+        safe = program.plan.lifetimes.select([(i, o) for o, i in replaces.items()])
         self.steady = {o: i for i, o in safe if sources[i] is not None}
         self.expected = {
             i: (ALONE[0] + len(places[o]) - 1, ALONE[1]) for o, i in self.steady.items()
@@ -60,12 +59,12 @@ class QuickCall:
         slot_of = {position: slot for slot, position in program.inputs}
         self.input_slots = [slot_of.get(position) for position in range(len(sources))]
         self.sources = list(sources)
-        outputs = program.schedule.outputs
+        outputs = program.outputs
         self.output_slots = [program.slots.get(number) for number in outputs]
         self.fresh = [
             (position, number)
             for position, number in enumerate(outputs)
-            if program.schedule.buffers[number].kind == "arena"
+            if program.buffers[number].kind == "arena"
         ]
 
     def run(self, arguments: Sequence[Array | None]) -> list[Array | None] | None:
@@ -76,8 +75,8 @@ class QuickCall:
             None in all where this call needs the long way.
         """
         program = self.program
-        table, buffers = program.table, program.schedule.buffers
-        outputs = program.schedule.outputs
+        table, buffers = program.table, program.buffers
+        outputs = program.outputs
         with program._lock:
             alone: set[int] = set()
             held: list[Array] = []
