@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is slow: no timing decides a test.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 
 os.environ.setdefault("RETROGRAD_VERIFY", "1")  # read when retrograd is first used
 os.environ.setdefault("RETROGRAD_CACHE", "off")  # tests compile what they test
