@@ -115,3 +115,8 @@ def test_on_a_terminal_there_is_a_bar_and_it_is_taken_away(monkeypatch: Any) -> 
     with pytest.raises(RuntimeError):
         make_trainer().fit(X, Y, 2, batch_size=10, callbacks=[AtBatch(1, 2, fail)])
     assert terminal.getvalue().count("\x1b[?25h") == 1
+
+
+def test_an_empty_history_says_that_it_is_empty() -> None:
+    with pytest.raises(KeyError, match="no epoch was completed"):
+        History()["loss"]

@@ -50,7 +50,8 @@ class History(Mapping[str, list[float]]):
 
     def __getitem__(self, name: str) -> list[float]:
         if name not in self._values:
-            raise KeyError(f"The history has no {name!r}. {suggest(name, self._values)}")
+            hint = suggest(name, self._values) or "It is empty: no epoch was completed."
+            raise KeyError(f"The history has no {name!r}. {hint}")
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:
