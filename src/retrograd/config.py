@@ -1,13 +1,13 @@
 """Every setting and environment variable, in one frozen place.
 
-| variable                    | meaning                                                    | default            |
-|-----------------------------|------------------------------------------------------------|--------------------|
-| `RETROGRAD_DATA`            | folder for downloaded data sets                            | the user's cache   |
-| `RETROGRAD_CACHE`           | folder for machine code; `0` or `off`: none is kept        | the user's cache   |
-| `RETROGRAD_VERIFY`          | `1` verifies every Graph that is made                      | `0` (`1` in tests) |
-| `RETROGRAD_POISON`          | `1` fills memory with NaN and guards every buffer (slow)   | `0`                |
-| `RETROGRAD_FULL_TRACEBACK`  | `1` keeps retrograd's own frames in tracebacks             | `0`                |
-| `RETROGRAD_THREADS`         | number of threads, from 1 to 256                           | affinity and quota |
+| variable                   | meaning                                        | default          |
+|----------------------------|------------------------------------------------|------------------|
+| `RETROGRAD_DATA`           | folder for downloaded data sets                | the user's cache |
+| `RETROGRAD_CACHE`          | folder for machine code; `0` or `off`: none    | the user's cache |
+| `RETROGRAD_VERIFY`         | `1` verifies every Graph (on in tests)         | `0`              |
+| `RETROGRAD_POISON`         | `1` fills memory with NaN, guards every buffer | `0`              |
+| `RETROGRAD_FULL_TRACEBACK` | `1` keeps retrograd's own frames in tracebacks | `0`              |
+| `RETROGRAD_THREADS`        | number of threads, from 1 to 256               | all that may run |
 """
 
 from __future__ import annotations

@@ -8,28 +8,19 @@ that table and of one of its own: its part of the arena, its inputs and its outp
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from ..ir.loops import (
-    Access,
     Body,
     Callback,
-    Contraction,
     Kernel,
-    LoopNest,
     Repeat,
-    Routine,
     Schedule,
 )
-from .contraction import ContractionEmitter
 from .emit import Function, Module
-from .loops import LoopEmitter, list_accesses
-from .pieces import Hazards, Pieces, cut, is_worth_sharing
-from .routines import emit_routine
-from .threads import emit_barrier, share
-from .tiles import plan_contraction
-from .transposition import TranspositionEmitter, plan_transposition
+from .kernels import can_fail, emit_kernel, normalise
+from .pieces import is_worth_sharing
+from .shared_step import SharedStep
 
 
 class Frame:
@@ -258,88 +249,6 @@ class ProgramWriter:
         return name
 
 
-class SharedStep:
-    """Writes a step that all threads of a team run together.
-
-    Each thread works on its pieces of a kernel; what is not cut is done by the first one alone.
-    Threads wait for each other only where one touches what another has worked on.
-
-    Args:
-        writer: the program.
-        frame: the step's function.
-    """
-
-    def __init__(self, writer: ProgramWriter, frame: Frame) -> None:
-        self.writer = writer
-        self.frame = frame
-        self.hazards = Hazards(writer.schedule, writer.places)
-
-    def write(self) -> None:
-        """The kernels, with barriers between them."""
-        f = self.frame.f
-        self.writer.write_status(self.frame)
-        for number in range(len(self.writer.schedule.buffers)):
-            self.frame.pointer(number)  # here, so that it is known in every branch
-        for kernel in self.writer.schedule.kernels:
-            pieces = cut(kernel)
-            if self.hazards.must_wait(kernel, shared=pieces is not None):
-                self._wait()
-            if pieces is not None:
-                self._write_pieces(pieces)
-            else:
-                with f.when(f.emit("icmp eq i64 %thread, 0")):
-                    self.writer.write_kernel(self.frame, kernel)
-            if can_fail(kernel) or isinstance(kernel, (Callback, Repeat)):
-                self._stop_on_error()
-        self._wait()
-
-    def _write_pieces(self, pieces: Pieces) -> None:
-        f = self.frame.f
-        normal, accesses = normalise(pieces.kernel)
-        with (
-            share(f, pieces.count, 1, "%thread", "%threads") as (begin, end),
-            f.loop(begin, end, 1, "piece") as piece,
-        ):
-            pointers = []
-            for access in accesses:
-                pointer = self.frame.pointer(access.buffer, access.offset)
-                size = self.writer.schedule.buffers[access.buffer].dtype.itemsize
-                move = pieces.move(access) * size
-                if move:
-                    offset = f.emit(f"mul nsw i64 {piece}, {move}")
-                    pointer = f.emit(f"getelementptr i8, ptr {pointer}, i64 {offset}")
-                pointers.append(pointer)
-            self.writer.call(f, normal, pointers)
-
-    def _wait(self) -> None:
-        """All threads arrive before one goes on."""
-        f = self.frame.f
-        with f.when(f.emit("icmp ugt i64 %threads, 1")):
-            emit_barrier(f, "%thread", "%threads", "%team")
-
-    def _stop_on_error(self) -> None:
-        """All threads return together when a kernel has set the status.
-
-        The second barrier keeps a fast thread from setting it again before a slow one has looked.
-        """
-        f = self.frame.f
-        self._wait()
-        status = f.emit("load i64, ptr %status")
-        self._wait()
-        self.hazards.clear()
-        with f.when(f.emit(f"icmp ne i64 {status}, 0")):
-            f.do(f"ret i64 {status}")
-            f.block(f.new_label("unreachable"))
-
-
-def can_fail(kernel: Kernel) -> bool:
-    """Whether a kernel may meet an index that is out of range."""
-    if not isinstance(kernel, LoopNest):
-        return False
-    gathers = any(expression.kind == "gather" for expression in kernel.expressions)
-    return gathers or any(store.index is not None for store in kernel.stores)
-
-
 def stop_on_error(f: Function) -> None:
     """Return at once when a kernel has set the status: nothing may be changed after that."""
     status = f.emit("load i64, ptr %status")
@@ -384,39 +293,3 @@ def find_bodies(schedule: Schedule) -> Iterator[Body]:
                 seen.add(id(kernel.body))
                 waiting.append(kernel.body.schedule)
                 yield kernel.body
-
-
-def emit_kernel(kernel: Kernel, name: str, target: Any) -> Function:
-    """The machine code of a kernel, as text."""
-    if isinstance(kernel, LoopNest):
-        turn = plan_transposition(kernel, target.vector_bytes)
-        if turn is not None:
-            return TranspositionEmitter(kernel, turn, name).emit()
-        return LoopEmitter(kernel, name, target.vector_bytes).emit()
-    if isinstance(kernel, Routine):
-        return emit_routine(kernel, name, target.vector_bytes)
-    assert isinstance(kernel, Contraction)
-    plan = plan_contraction(kernel, target.vector_bytes, target.registers)
-    return ContractionEmitter(kernel, plan, name).emit()
-
-
-def normalise(kernel: Kernel) -> tuple[Kernel, list[Access]]:
-    """The kernel with its pointers numbered, so that equal kernels are equal; and its accesses."""
-    if isinstance(kernel, Contraction):
-        accesses = [kernel.a, kernel.b, kernel.out]
-        local = [replace(a, buffer=i, offset=0) for i, a in enumerate(accesses)]
-        return replace(kernel, a=local[0], b=local[1], out=local[2]), accesses
-    if isinstance(kernel, Routine):
-        accesses = [*kernel.inputs, *kernel.outputs]
-        local = [replace(a, buffer=i, offset=0) for i, a in enumerate(accesses)]
-        count = len(kernel.inputs)
-        normal = replace(kernel, inputs=tuple(local[:count]), outputs=tuple(local[count:]))
-        return normal, accesses
-    assert isinstance(kernel, LoopNest)
-    found = list_accesses(kernel)
-    local_of = {a: replace(a, buffer=i, offset=0) for i, a in enumerate(found)}
-    expressions = tuple(
-        e if e.access is None else replace(e, access=local_of[e.access]) for e in kernel.expressions
-    )
-    stores = tuple(replace(s, access=local_of[s.access]) for s in kernel.stores)
-    return replace(kernel, expressions=expressions, stores=stores), found

@@ -1,10 +1,12 @@
-"""Finds and replaces the Arrays in the attributes of a Module."""
+"""What every Module does behind the scenes: finds its Arrays, and tells where it is called."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
-from ..trace import Array
+from ..trace import Array, module_path
 from ..tree import Stateful, open_container, rebuild_container
 
 
@@ -40,3 +42,17 @@ def replace_in(value: Any, replacements: dict[int, Array]) -> Any:
     if all(new is old for new, old in zip(children, container.children, strict=True)):
         return value
     return rebuild_container(container.kind, children)
+
+
+def call_with_path(method: Callable[..., Any]) -> Callable[..., Any]:
+    """`__call__` that tells the recorder which Module its nodes belong to."""
+
+    @functools.wraps(method)
+    def called(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        path = self.__dict__.get("_path")
+        if path is None:
+            return method(self, *arguments, **keywords)
+        with module_path(path):
+            return method(self, *arguments, **keywords)
+
+    return called

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,29 +18,15 @@ from ..errors import (
 )
 from ..ir import as_dtype, is_floating
 from ..ops.promotion import as_array, convert
-from ..trace import Array, Tracer, is_compiling, module_path, recording_depth
+from ..trace import Array, Tracer, is_compiling, recording_depth
 from ..tree import Stateful, flatten, join_path, open_container, paths
 from .buffer import Buffer
-from .collect import collect_value, replace_in
+from .collect import call_with_path, collect_value, replace_in
 
 Self = TypeVar("Self", bound="Module")
 
 INTERNAL = ("_path", "_level", "_version")
 FLAGS = ("_training", "_frozen", "_buffers")
-
-
-def _call_with_path(method: Callable[..., Any]) -> Callable[..., Any]:
-    """`__call__` that tells the recorder which Module its nodes belong to."""
-
-    @functools.wraps(method)
-    def called(self: Module, *arguments: Any, **keywords: Any) -> Any:
-        path = self.__dict__.get("_path")
-        if path is None:
-            return method(self, *arguments, **keywords)
-        with module_path(path):
-            return method(self, *arguments, **keywords)
-
-    return called
 
 
 class Module(Stateful):
@@ -80,7 +65,7 @@ class Module(Stateful):
                 fix=f"rename {cls.__name__}.forward to __call__",
             )
         if "__call__" in cls.__dict__:
-            cls.__call__ = _call_with_path(cls.__dict__["__call__"])  # type: ignore[method-assign]
+            cls.__call__ = call_with_path(cls.__dict__["__call__"])  # type: ignore[method-assign]
 
     def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
         instance = object.__new__(cls)

@@ -269,7 +269,7 @@ class _Checker:
                 f"{_ratio(error, scale):.3g}, allowed is {tolerance:.3g}.",
                 fix=_advice(mode)
                 if smooth
-                else "finite differences do not settle here, or differ to the left and to the right: "
+                else "finite differences do not settle here, or differ to the left and the right: "
                 "check at a point away from kinks, ties and poles, or with a smaller step=...",
             )
 

@@ -1,0 +1,58 @@
+"""One kernel as a function of pointers: which generator writes it, and when two are the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ..ir.loops import Access, Contraction, Kernel, LoopNest, Routine
+from .contraction import ContractionEmitter
+from .emit import Function
+from .loops import LoopEmitter, list_accesses
+from .routines import emit_routine
+from .tiles import plan_contraction
+from .transposition import TranspositionEmitter, plan_transposition
+
+
+def can_fail(kernel: Kernel) -> bool:
+    """Whether a kernel may meet an index that is out of range."""
+    if not isinstance(kernel, LoopNest):
+        return False
+    gathers = any(expression.kind == "gather" for expression in kernel.expressions)
+    return gathers or any(store.index is not None for store in kernel.stores)
+
+
+def emit_kernel(kernel: Kernel, name: str, target: Any) -> Function:
+    """The machine code of a kernel, as text."""
+    if isinstance(kernel, LoopNest):
+        turn = plan_transposition(kernel, target.vector_bytes)
+        if turn is not None:
+            return TranspositionEmitter(kernel, turn, name).emit()
+        return LoopEmitter(kernel, name, target.vector_bytes).emit()
+    if isinstance(kernel, Routine):
+        return emit_routine(kernel, name, target.vector_bytes)
+    assert isinstance(kernel, Contraction)
+    plan = plan_contraction(kernel, target.vector_bytes, target.registers)
+    return ContractionEmitter(kernel, plan, name).emit()
+
+
+def normalise(kernel: Kernel) -> tuple[Kernel, list[Access]]:
+    """The kernel with its pointers numbered, so that equal kernels are equal; and its accesses."""
+    if isinstance(kernel, Contraction):
+        accesses = [kernel.a, kernel.b, kernel.out]
+        local = [replace(a, buffer=i, offset=0) for i, a in enumerate(accesses)]
+        return replace(kernel, a=local[0], b=local[1], out=local[2]), accesses
+    if isinstance(kernel, Routine):
+        accesses = [*kernel.inputs, *kernel.outputs]
+        local = [replace(a, buffer=i, offset=0) for i, a in enumerate(accesses)]
+        count = len(kernel.inputs)
+        normal = replace(kernel, inputs=tuple(local[:count]), outputs=tuple(local[count:]))
+        return normal, accesses
+    assert isinstance(kernel, LoopNest)
+    found = list_accesses(kernel)
+    local_of = {a: replace(a, buffer=i, offset=0) for i, a in enumerate(found)}
+    expressions = tuple(
+        e if e.access is None else replace(e, access=local_of[e.access]) for e in kernel.expressions
+    )
+    stores = tuple(replace(s, access=local_of[s.access]) for s in kernel.stores)
+    return replace(kernel, expressions=expressions, stores=stores), found
