@@ -98,7 +98,7 @@ class Cache:
         All files are then reached through the open folder: a path could lead elsewhere by then.
         """
         if make:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with suppress(FileExistsError):
                 self.folder.mkdir(mode=0o700)
         above = os.stat(self.folder.parent)
