@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..ir import Node
-from ..ir.loops import Access, Contraction, Store
+from ..ir.loops import Access, Contraction
 from ..ir.types import DType
-from .merging import append_nest
-from .nests import NestBuilder, View, identity
+from .nests import View
 from .values import Values
-
-REDUCTIONS = ("sum", "max", "min", "prod")
 
 PANEL = 256
 """Bytes of a row in a panel: a multiple of every vector."""
@@ -21,29 +18,6 @@ FAR = 2048
 """Bytes between rows of an operand above which panels pay off: each row is on another page."""
 LANES = 64
 """Bytes of a vector in the choice between two ways to compute; the same for all targets."""
-
-
-def lower_reduction(values: Values, node: Node) -> bool:
-    """A loop nest with the reduced axes inside."""
-    atom, output = node.inputs[0], node.outputs[0]
-    reduction = node.primitive.name
-    if output.type.dtype.kind == "b":
-        return False
-    axes = node.parameters["axes"] if "axes" in node.parameters else (node.parameters["axis"],)
-    shape = atom.type.shape
-    target = values.new(output.type.dtype, output.type.shape)
-    values.known[id(output)] = target
-    if 0 in shape:
-        neutral = 1 if reduction == "prod" else 0
-        values.fill(target, lambda b, index: b.add("constant", target.dtype, value=neutral))
-        return True
-    builder = NestBuilder(shape, [axis in axes for axis in range(len(shape))])
-    position = values.express(builder, atom, identity(shape))
-    kept = [axis for axis in range(len(shape)) if axis not in axes]
-    access = builder.access(target, identity(shape, kept))
-    builder.stores.append(Store(access, position, reduction))
-    append_nest(values.schedule, builder.build())
-    return True
 
 
 def lower_dot(values: Values, node: Node) -> bool:
