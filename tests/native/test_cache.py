@@ -275,6 +275,8 @@ def test_a_hundred_processes_share_the_cache(tmp_path: Path) -> None:
         STEP
         + """
 import llvmlite.binding
+from retrograd.runtime import kept
+kept.hash_sources()
 children, ends = [], []
 for number in range(100):
     receive, send = os.pipe()

@@ -126,7 +126,7 @@ TABLE = RANDOM.normal(size=(5, 4)).astype(np.float32)
 PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "elementwise": (lambda x, y: rg.exp(x) * y, (TABLE, TABLE + 1)),
     "a table inside": (lambda x: x @ rg.array(TABLE), (TABLE @ TABLE.T,)),
-    "inputs as outputs": (lambda x: (x, rg.zeros((3,)), rg.zeros((0, 2)), x.T), (TABLE,)),
+    "inputs as outputs": (lambda x: (x, rg.ones((3,)), rg.zeros((0, 2)), x.T), (TABLE,)),
     "a callback": (lambda x: (rg.sort(x, axis=0), rg.argsort(-x, axis=1)), (TABLE,)),
     "loops": (
         lambda x: rg.scan(lambda c, t: (c * 0.5 + t @ rg.array(TABLE.T), c), rg.zeros((5,)), x),
