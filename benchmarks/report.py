@@ -113,7 +113,7 @@ def _result_to_json(result: Result, measurement: Measurement, limit: float) -> d
             rival = measurement.best_rival(form)
             if rival is not None:
                 ratios[name] = rival.median / result.median
-    stages = {name: result.prepared.get(name) for name in ("trace", "compile", "first")}
+    stages = {name: result.prepared.get(name) for name in ("trace", "compile", "cached", "first")}
     return {
         "name": result.side.name,
         "rival": result.side.rival,
@@ -165,6 +165,7 @@ COLUMNS = (
     ("setting", 26),
     ("trace s", 8),
     ("compile s", 10),
+    ("cached s", 9),
     ("first s", 8),
     ("step", 10),
     ("best", 10),
@@ -200,7 +201,8 @@ def _row(side: dict[str, Any]) -> str:
         if name not in ("form", "executor")
     )
     cells = [side["name"], setting or f"threads {side['threads']}"]
-    cells += ["" if side[n] is None else f"{side[n]:.3f}" for n in ("trace", "compile", "first")]
+    stages = ("trace", "compile", "cached", "first")
+    cells += ["" if side[name] is None else f"{side[name]:.3f}" for name in stages]
     cells += [format_time(side["step"]), format_time(side["best"]), f"{100 * side['share']:.0f} %"]
     cells += [f"{side['cores']:.1f}", f"{side['peak_bytes'] / 1e6:.0f} MB"]
     ratio = f"{side['faster']:.2f}" if "faster" in side else ""

@@ -238,7 +238,7 @@ def test_the_command_measures_prints_and_writes(tmp_path: Path) -> None:
     for side in (call, fit):
         assert side["step"] > 0 and side["first"] > 0 and side["peak_bytes"] > 10e6
         assert all(math.isfinite(loss) for loss in side["losses"])
-    assert call["trace"] > 0 and call["losses"][1] < call["losses"][0]
+    assert call["trace"] > 0 and call["cached"] > 0 and call["losses"][1] < call["losses"][0]
     assert made["limits"]["peak"] > 0 and made["limits"]["bandwidth"] > 0
 
 
