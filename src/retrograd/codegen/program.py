@@ -52,6 +52,10 @@ class Frame:
         place = self.f.emit(f"getelementptr ptr, ptr {table}, i64 {position}")
         return self.f.emit(f"load ptr, ptr {place}")
 
+    def forget(self) -> None:
+        """Load the pointers anew where they are used next."""
+        self._bases.clear()
+
     def pointer(self, number: int, offset: int = 0) -> str:
         """The address of an element of a buffer."""
         place = self.places.get(number)
@@ -106,7 +110,7 @@ class ProgramWriter:
         slots = {number: ("%table", slot) for number, slot in self.slots.items()}
         frame = Frame(step, self.schedule, self.places, slots)
         if self.shared:
-            SharedStep(self, frame).write()
+            self._module.functions.append(SharedStep(self, frame).write())
         else:
             self.write_kernels(frame)
         step.do(f"ret i64 {step.emit('load i64, ptr %status')}")

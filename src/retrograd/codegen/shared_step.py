@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..ir.loops import Callback, Repeat
+from ..ir.loops import Callback, Repeat, reads, writes
+from .emit import Function
 from .kernels import can_fail, normalise
 from .pieces import Hazards, Pieces, cut
-from .threads import emit_barrier, share
+from .threads import emit_barrier, emit_share
 
 if TYPE_CHECKING:
     from .program import Frame, ProgramWriter
@@ -28,17 +29,21 @@ class SharedStep:
         self.writer = writer
         self.frame = frame
         self.hazards = Hazards(writer.schedule, writer.places)
+        self._shares: dict[int, tuple[str, str]] = {}  # of this thread, by the number of pieces
 
-    def write(self) -> None:
-        """The kernels, with barriers between them."""
+    def write(self) -> Function:
+        """The kernels, with barriers between them; gives the function that waits at one."""
         f = self.frame.f
         self.writer.write_status(self.frame)
-        for number in range(len(self.writer.schedule.buffers)):
-            self.frame.pointer(number)  # here, so that it is known in every branch
         for kernel in self.writer.schedule.kernels:
             pieces = cut(kernel)
             if self.hazards.must_wait(kernel, shared=pieces is not None):
                 self._wait()
+            # Pointers are loaded for each kernel anew: values that live through all of a long step
+            # take LLVM more time than all kernels.
+            self.frame.forget()
+            for number in sorted({*reads(kernel), *writes(kernel)}):
+                self.frame.pointer(number)  # here, so that it is known in every branch
             if pieces is not None:
                 self._write_pieces(pieces)
             else:
@@ -47,12 +52,21 @@ class SharedStep:
             if can_fail(kernel) or isinstance(kernel, (Callback, Repeat)):
                 self._stop_on_error()
         self._wait()
+        arguments = [("ptr", "%team"), ("i64", "%thread"), ("i64", "%threads")]
+        wait = Function("wait", arguments, linkage="internal")
+        with wait.when(wait.emit("icmp ugt i64 %threads, 1")):
+            emit_barrier(wait, "%thread", "%threads", "%team")
+        wait.do("ret void")
+        return wait
 
     def _write_pieces(self, pieces: Pieces) -> None:
         f = self.frame.f
         normal, accesses = normalise(pieces.kernel)
+        if pieces.count not in self._shares:
+            self._shares[pieces.count] = emit_share(f, pieces.count, 1, "%thread", "%threads")
+        begin, end = self._shares[pieces.count]
         with (
-            share(f, pieces.count, 1, "%thread", "%threads") as (begin, end),
+            f.when(f.emit(f"icmp ult i64 {begin}, {end}")),
             f.loop(begin, end, 1, "piece") as piece,
         ):
             pointers = []
@@ -68,9 +82,7 @@ class SharedStep:
 
     def _wait(self) -> None:
         """All threads arrive before one goes on."""
-        f = self.frame.f
-        with f.when(f.emit("icmp ugt i64 %threads, 1")):
-            emit_barrier(f, "%thread", "%threads", "%team")
+        self.frame.f.do("call void @wait(ptr %team, i64 %thread, i64 %threads)")
 
     def _stop_on_error(self) -> None:
         """All threads return together when a kernel has set the status.
