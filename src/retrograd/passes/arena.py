@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass
 
 from ..ir.loops import Schedule, reads, writes
@@ -40,23 +41,18 @@ def plan_arena(schedule: Schedule, guard: int = 0) -> Arena:
     ]
     inside.sort(key=lambda number: -schedule.buffers[number].bytes)
     places: dict[int, int] = {}
+    taken: list[tuple[int, int, int, int]] = []  # begin, end, first, last; in order of begin
     size = 0
     for number in inside:
-        need = _rounded(schedule, number) + guard
-        taken = sorted(
-            (places[other], places[other] + _rounded(schedule, other) + guard)
-            for other in places
-            if guard or (first[other] <= last[number] and first[number] <= last[other])
-        )
+        need = -(-max(schedule.buffers[number].bytes, 1) // ALIGNMENT) * ALIGNMENT + guard
+        born, dies = first[number], last[number]
         place = 0
-        for start, stop in taken:
-            if place + need <= start:
-                break
-            place = max(place, stop)
+        for begin, end, other_born, other_dies in taken:
+            if guard or (other_born <= dies and born <= other_dies):
+                if place + need <= begin:
+                    break
+                place = max(place, end)
+        insort(taken, (place, place + need, born, dies))
         places[number] = place
         size = max(size, place + need)
     return Arena(places, size)
-
-
-def _rounded(schedule: Schedule, number: int) -> int:
-    return -(-max(schedule.buffers[number].bytes, 1) // ALIGNMENT) * ALIGNMENT

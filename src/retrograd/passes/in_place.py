@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import Counter
 
 from ..ir.lifetimes import Lifetimes
-from ..ir.loops import Kernel, LoopNest, Schedule, reads, writes
+from ..ir.loops import LoopNest, Schedule, reads, writes
+
+Places = set[tuple[int, tuple[int, ...]] | None]
 
 
 def find_lifetimes(schedule: Schedule) -> Lifetimes:
@@ -31,6 +33,7 @@ def find_lifetimes(schedule: Schedule) -> Lifetimes:
             ends.setdefault(end, []).append((buffer.position, number))
     outputs: list[tuple[int, int] | None] = []
     matched = set()
+    places: dict[int, tuple[dict[int, Places], dict[int, Places]]] = {}
     for position, number in enumerate(schedule.outputs):
         buffer, times = schedule.buffers[number], writers.get(number, [])
         if kept[number] > 1 or buffer.kind != "arena" or len(times) != 1:
@@ -38,28 +41,37 @@ def find_lifetimes(schedule: Schedule) -> Lifetimes:
             continue
         outputs.append((buffer.bytes, times[0]))
         kernel = schedule.kernels[times[0]]
+        if not isinstance(kernel, LoopNest):
+            continue
+        if times[0] not in places:
+            places[times[0]] = _find_places(kernel)
+        loads, stores = places[times[0]]
         for source, old in ends.get(times[0], []):
             same = schedule.buffers[old].bytes == buffer.bytes
-            if same and _reads_where_it_writes(kernel, old, number):
+            if (
+                same
+                and len(stores[number]) == 1
+                and None not in stores[number]
+                and loads[old] == stores[number]
+            ):
                 matched.add((source, position))
     return Lifetimes(tuple(inputs), tuple(outputs), frozenset(matched))
 
 
-def _reads_where_it_writes(kernel: Kernel, old: int, new: int) -> bool:
-    """Whether a nest reads the old value only at the place where it stores the new one."""
-    if not isinstance(kernel, LoopNest):
-        return False
-    places = {
-        (store.access.offset, store.access.strides)
-        for store in kernel.stores
-        if store.access.buffer == new and store.reduction is None
-    }
-    if len(places) != 1:
-        return False
-    return all(
-        expression.kind == "load"
-        and not expression.access.guards
-        and (expression.access.offset, expression.access.strides) in places
-        for expression in kernel.expressions
-        if expression.access is not None and expression.access.buffer == old
-    )
+def _find_places(nest: LoopNest) -> tuple[dict[int, Places], dict[int, Places]]:
+    """Where a nest reads each buffer, and where it stores. None stands for places of which more
+    is to be known than an offset and strides."""
+    loads: dict[int, Places] = {}
+    for expression in nest.expressions:
+        access = expression.access
+        if access is not None:
+            plain = expression.kind == "load" and not access.guards
+            place = (access.offset, access.strides) if plain else None
+            loads.setdefault(access.buffer, set()).add(place)
+    stores: dict[int, Places] = {}
+    for store in nest.stores:
+        access = store.access
+        plain = store.reduction is None and store.index is None
+        place = (access.offset, access.strides) if plain else None
+        stores.setdefault(access.buffer, set()).add(place)
+    return loads, stores
