@@ -10,24 +10,25 @@ from typing import Any
 from ..ir.types import DType
 
 SCALARS = {
-    "float32": "float",
-    "float64": "double",
-    "int32": "i32",
-    "int64": "i64",
-    "uint32": "i32",
-    "uint8": "i8",
-    "bool": "i1",
+    "f4": "float",
+    "f8": "double",
+    "i4": "i32",
+    "i8": "i64",
+    "u4": "i32",
+    "u1": "i8",
+    "b1": "i1",
 }
+"""By NumPy's short names: the long ones are put together anew whenever they are asked for."""
 
 
 def scalar_type(dtype: DType) -> str:
     """LLVM's name of a dtype in registers (bool is i1 there)."""
-    return SCALARS[dtype.name]
+    return SCALARS[dtype.str[1:]]
 
 
 def memory_type(dtype: DType) -> str:
     """LLVM's name of a dtype in memory (bool is a byte there)."""
-    return "i8" if dtype.name == "bool" else SCALARS[dtype.name]
+    return "i8" if dtype.kind == "b" else SCALARS[dtype.str[1:]]
 
 
 def vector_of(element: str, lanes: int) -> str:
@@ -39,7 +40,7 @@ def literal(value: Any, dtype: DType) -> str:
     """A constant of a dtype in LLVM's notation, exact to the bit."""
     if dtype.kind == "f":
         number = float(value)
-        if dtype.name == "float32":
+        if dtype.itemsize == 4:
             number = struct.unpack("f", struct.pack("f", number))[0]
         return "0x" + struct.pack(">d", number).hex().upper()
     if dtype.kind == "b":
