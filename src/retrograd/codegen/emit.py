@@ -70,6 +70,7 @@ class Function:
         self.entry: list[str] = []
         self.lines: list[str] = []
         self.intrinsics: set[str] = set()
+        self.helpers: set[str] = set()  # the text of functions that it calls
         self._count = 0
         self._block = "start"
 
@@ -152,8 +153,10 @@ class Module:
         self.globals: list[str] = []
 
     def text(self) -> str:
+        helpers = sorted(set().union(*(f.helpers for f in self.functions)))
         declared = sorted(set().union(*(f.intrinsics for f in self.functions)))
-        return "\n\n".join([*self.globals, *(f.text() for f in self.functions), *declared])
+        functions = [f.text() for f in self.functions]
+        return "\n\n".join([*self.globals, *functions, *helpers, *declared])
 
 
 Emitter = Callable[..., str]

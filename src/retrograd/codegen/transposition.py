@@ -78,7 +78,6 @@ class TranspositionEmitter:
         self.source, self.target = source, nest.stores[0].access
         dtype = nest.expressions[0].dtype
         self.element, self.size = memory_type(dtype), dtype.itemsize
-        self.kind = vector_of(self.element, turn.lanes)
         arguments = [("ptr", "%p0"), ("ptr", "%p1"), ("ptr", "%status")]
         self.f = Function(name, arguments, linkage="internal")
 
@@ -112,40 +111,58 @@ class TranspositionEmitter:
         return self.f.emit(f"getelementptr {self.element}, ptr {pointer}, i64 {offset}")
 
     def _block(self, source: str, target: str) -> None:
-        lanes = self.turn.lanes
+        """One block, by a function that all copies of a program share."""
+        name = f"turn_{self.turn.lanes}_{self.element}"
+        self.f.helpers.add(write_turn(name, self.element, self.turn.lanes, self.size))
         over_rows = self.source.strides[self.turn.write]
         over_columns = self.target.strides[self.turn.read]
-        rows = [
-            self.f.emit(f"load {self.kind}, ptr {place}, align {self.size}")
-            for place in self._places(source, over_rows)
-        ]
-        half = lanes // 2
-        while half:
-            for row in range(lanes):
-                if not row & half:
-                    rows[row], rows[row + half] = self._exchange(rows[row], rows[row + half], half)
-            half //= 2
-        for turned, place in zip(rows, self._places(target, over_columns)):
-            self.f.do(f"store {self.kind} {turned}, ptr {place}, align {self.size}")
+        listed = f"ptr {source}, i64 {over_rows}, ptr {target}, i64 {over_columns}"
+        self.f.do(f"call void @{name}({listed})")
 
-    def _places(self, pointer: str, stride: int) -> list[str]:
-        return [
-            self.f.emit(f"getelementptr {self.element}, ptr {pointer}, i64 {row * stride}")
-            for row in range(self.turn.lanes)
-        ]
 
-    def _exchange(self, first: str, second: str, half: int) -> tuple[str, str]:
-        """The odd blocks of `half` lanes of the first for the even blocks of the second."""
-        lanes = self.turn.lanes
-        low = [n + lanes - half if n & half else n for n in range(lanes)]
-        high = [n + lanes if n & half else n + half for n in range(lanes)]
-        results = []
-        for mask in (low, high):
-            numbers = ", ".join(f"i32 {n}" for n in mask)
-            results.append(
-                self.f.emit(
-                    f"shufflevector {self.kind} {first}, {self.kind} {second}, "
-                    f"<{lanes} x i32> <{numbers}>"
+def write_turn(name: str, element: str, lanes: int, size: int) -> str:
+    """A function that turns a square block: (source, stride of its rows, target, stride of its).
+
+    LLVM takes its time for so many shuffles, hence there is one such function in a program.
+    """
+    arguments = [("ptr", "%source"), ("i64", "%over_rows"), ("ptr", "%target"), ("i64", "%over")]
+    f = Function(name, arguments, linkage="internal")
+    kind = vector_of(element, lanes)
+    rows = [
+        f.emit(f"load {kind}, ptr {place}, align {size}")
+        for place in _places(f, element, lanes, "%source", "%over_rows")
+    ]
+    half = lanes // 2
+    while half:
+        for row in range(lanes):
+            if not row & half:
+                rows[row], rows[row + half] = _exchange(
+                    f, kind, lanes, rows[row], rows[row + half], half
                 )
-            )
-        return results[0], results[1]
+        half //= 2
+    for turned, place in zip(rows, _places(f, element, lanes, "%target", "%over"), strict=True):
+        f.do(f"store {kind} {turned}, ptr {place}, align {size}")
+    f.do("ret void")
+    return f.text()
+
+
+def _places(f: Function, element: str, lanes: int, pointer: str, stride: str) -> list[str]:
+    places = [pointer]
+    while len(places) < lanes:
+        places.append(f.emit(f"getelementptr {element}, ptr {places[-1]}, i64 {stride}"))
+    return places
+
+
+def _exchange(
+    f: Function, kind: str, lanes: int, first: str, second: str, half: int
+) -> tuple[str, str]:
+    """The odd blocks of `half` lanes of the first for the even blocks of the second."""
+    low = [n + lanes - half if n & half else n for n in range(lanes)]
+    high = [n + lanes if n & half else n + half for n in range(lanes)]
+    results = []
+    for mask in (low, high):
+        numbers = ", ".join(f"i32 {n}" for n in mask)
+        results.append(
+            f.emit(f"shufflevector {kind} {first}, {kind} {second}, <{lanes} x i32> <{numbers}>")
+        )
+    return results[0], results[1]
