@@ -155,9 +155,15 @@ def check_lanes(name: str, *inputs: Array) -> None:
         assert np.all(same), (name, width)
 
 
+NUMPYS = {"remainder"}
+"""Elementwise primitives that NumPy computes in the middle of a step: an exact remainder of floats
+takes as many steps as the exponents differ."""
+
+
 def test_every_elementwise_primitive_has_a_row() -> None:
     listed = {name for name, primitive in PRIMITIVES.items() if primitive.elementwise}
-    assert listed <= set(ROWS) | {"cast"}
+    assert listed - NUMPYS == (set(ROWS) | {"cast"}) & listed
+    assert not NUMPYS & set(ROWS)
     assert set(FUNCTIONS) == {*REFERENCES, "power", "floor_divide"}
 
 
