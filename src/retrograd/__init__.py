@@ -5,7 +5,7 @@ Public names, nothing else. The way through the house is docs/layout.md.
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from . import losses, nn, optim, tree
+from . import tree
 from .compile import compile
 from .errors import RetrogradError
 from .ops import operators as _operators
@@ -98,10 +98,10 @@ _operators.install()
 
 __version__ = VERSION
 
-# What is not needed to write a model is imported when it is first used: `import retrograd` stays
+# What not every program needs is imported when it is first used: `import retrograd` stays
 # quick. Type checkers read the ordinary imports.
 if _TYPE_CHECKING:
-    from . import metrics, testing
+    from . import losses, metrics, nn, optim, testing
     from .data import datasets
     from .train import (
         Callback,
@@ -123,7 +123,10 @@ if _TYPE_CHECKING:
 
 _LATER = {
     "datasets": ".data.datasets",
+    "losses": ".losses",
     "metrics": ".metrics",
+    "nn": ".nn",
+    "optim": ".optim",
     "testing": ".testing",
     **dict.fromkeys(
         (
