@@ -206,3 +206,36 @@ def test_a_failing_call_changes_nothing(executor: str) -> None:
     with pytest.raises(rg.RetrogradError):
         look_up(counter, table, np.array([0, 3]))
     assert np.array_equal(counter.layers[0].bias, before)
+
+
+class Pair(nn.Module):
+    """Two buffers that take one value, of which the second is read afterwards."""
+
+    def __init__(self) -> None:
+        self.first = nn.Buffer(rg.zeros((64,)))
+        self.second = nn.Buffer(rg.ones((64,)))
+
+    def __call__(self, x: Any) -> Any:
+        before = self.first + 2 * self.second
+        self.first = self.second = before + x
+        return before.sum() + (before * self.first).sum()
+
+
+def test_one_value_in_the_place_of_two_is_the_same_as_eagerly(executor: str) -> None:
+    x = np.linspace(0, 1, 64, dtype="float32")
+    model, eager = Pair(), Pair()
+    step = rg.compile(lambda model, x: model(x), executor=executor)
+    for _ in range(5):
+        assert float(step(model, x)) == pytest.approx(float(eager(x)), rel=1e-5)
+        np.testing.assert_allclose(model.first, eager.first, rtol=1e-6)
+        np.testing.assert_allclose(model.second, eager.second, rtol=1e-6)
+
+
+def test_a_numpy_argument_stays_writable(executor: str) -> None:
+    x = np.ones(3, "float32")
+    double = rg.compile(lambda model, x: model(x).sum(), executor=executor)
+    model = nn.Linear(3, 1)
+    for _ in range(3):
+        double(model, x)
+    x[0] = 2.0
+    assert x[0] == 2.0

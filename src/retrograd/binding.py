@@ -109,10 +109,12 @@ class Binding:
         from .quick import QuickCall
 
         order = {leaf: position for position, leaf in enumerate(self.staged.input_leaves)}
-        replaces = {}
+        replaced: dict[int, set[int]] = {}
         for change, output in zip(self.staged.changes, self.staged.change_outputs, strict=True):
             if change.leaf in order:
-                replaces[output] = order[change.leaf]
+                replaced.setdefault(output, set()).add(order[change.leaf])
+        # A value that takes the place of several leaves cannot be written over one of them.
+        replaces = {output: min(found) for output, found in replaced.items() if len(found) == 1}
         sources: list[Any] = [
             None if place is None else (place, key) for place, key in self.sources
         ]
@@ -121,21 +123,9 @@ class Binding:
 
     def run_quick(self, arguments: Sequence[Any], ambient: Sequence[Array]) -> list[Any]:
         """Run the native program; outputs are None where an Array was written over."""
-        given: list[Array | None] = []
-        for place, key in self.sources:
-            if place is not None:
-                given.append(None)
-                continue
-            value = arguments[key]
-            if type(value) is Array:
-                given.append(value)
-            elif type(value) is float:
-                given.append(Array(np.array(value, float64)))
-            elif type(value) is int:
-                given.append(Array(np.array(value, int64)))
-            else:
-                given.append(Array(value.view()))
-        assert self.quick is not None
+        given = [
+            _as_array(arguments[key]) if place is None else None for place, key in self.sources
+        ]
         return self.quick.run([*given, *ambient])
 
     def is_valid(self, arguments: Sequence[Any]) -> bool:
@@ -149,28 +139,26 @@ class Binding:
         return all(_identities(held) == identities for held, identities in self.containers)
 
     def read(self, arguments: Sequence[Any]) -> list[Any]:
-        """The Arrays and NumPy arrays of the inputs, in order."""
-        found = []
-        for place, key in self.sources:
-            if place is not None:
-                found.append(place[key]._value)
-                continue
-            value = arguments[key]
-            if type(value) is Array:
-                found.append(value._value)
-            elif type(value) is float:
-                found.append(np.array(value, float64))
-            elif type(value) is int:
-                found.append(np.array(value, int64))
-            else:
-                found.append(value)
-        return found
+        """The values of the inputs as NumPy arrays, in order."""
+        return [
+            (_as_array(arguments[key]) if place is None else place[key]).concrete()
+            for place, key in self.sources
+        ]
 
     def write(self, output: int, array: Array) -> None:
         """Put a changed Array into all its places."""
         for place, key in self.targets[output]:
             array.owner = place[key].owner
             place[key] = array
+
+
+def _as_array(value: Any) -> Array:
+    """An argument as an Array; the caller's NumPy array stays writable."""
+    if type(value) is Array:
+        return value
+    if type(value) is np.ndarray:
+        return Array(value.view())
+    return Array(np.array(value, float64 if type(value) is float else int64))
 
 
 def _identities(held: Any) -> tuple[Any, ...]:

@@ -153,6 +153,7 @@ class NativeProgram:
         self._error: BaseException | None = None
         self._lock = threading.Lock()
         self.table_address = self.table.ctypes.data
+        self.threads: int | None = None
 
     def run(self, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:
         """Run the program on one value for each input."""
@@ -183,10 +184,11 @@ class NativeProgram:
         """Run the machine code, on several threads where the program is worth it."""
         if not self.shared:
             return self.function(self.table_address)
-        threads = choose_thread_count()
-        if threads == 1:
+        if self.threads is None:  # once: finding out reads the files of the control groups
+            self.threads = choose_thread_count()
+        if self.threads == 1:
             return self.function(self.table_address, 0, 1, 0)
-        pool = get_pool(threads, lambda: kept.assemble(write_team(host_target().triple)))
+        pool = get_pool(self.threads, lambda: kept.assemble(write_team(host_target().triple)))
         return pool.run(self.library.addresses["step"], self.table_address)
 
     def _execute(self, live: dict[int, NumpyArray]) -> None:

@@ -60,19 +60,17 @@ class QuickCall:
         self.input_slots = [slot_of.get(position) for position in range(len(sources))]
         self.sources = list(sources)
         outputs = program.outputs
-        self.output_slots = [program.slots.get(number) for number in outputs]
         self.fresh = [
             (position, number)
             for position, number in enumerate(outputs)
             if program.buffers[number].kind == "arena"
         ]
 
-    def run(self, arguments: Sequence[Array | None]) -> list[Array | None] | None:
+    def run(self, arguments: Sequence[Array | None]) -> list[Array | None]:
         """Run with these Arrays for the inputs that are arguments.
 
         Returns:
-            For each output a new Array, or None where the Array at its place was written over;
-            None in all where this call needs the long way.
+            For each output a new Array, or None where the Array at its place was written over.
         """
         program = self.program
         table, buffers = program.table, program.buffers

@@ -53,12 +53,6 @@ class VectorMath:
         result = self.f.call(a.kind, f"llvm.{name}.{self.suffix(a)}", (a.kind, a.name))
         return Value(result, a.dtype, a.lanes)
 
-    def binary_intrinsic(self, name: str, a: Value, b: Value) -> Value:
-        result = self.f.call(
-            a.kind, f"llvm.{name}.{self.suffix(a)}", (a.kind, a.name), (b.kind, b.name)
-        )
-        return Value(result, a.dtype, a.lanes)
-
     def fma(self, a: Value, b: Value, c: Value) -> Value:
         """a * b + c, rounded once."""
         arguments = [(x.kind, x.name) for x in (a, b, c)]

@@ -203,11 +203,8 @@ class Call:
         return (self.arguments, self.keywords, types, tuple(self.description.orders))
 
 
-def _type_of(value: NumpyValue) -> ArrayType:
+def _type_of(value: Any) -> ArrayType:
     return ArrayType(value.dtype, value.shape)
-
-
-NumpyValue = Any
 
 
 def describe(arguments: Sequence[Any], keywords: dict[str, Any], names: Sequence[str] = ()) -> Call:

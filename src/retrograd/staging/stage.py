@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from ..config import get_config
 from ..errors import ClosureError, StateError, hide_internal_frames
@@ -23,7 +23,6 @@ class Staged:
 
     graph: Graph
     input_leaves: list[int]
-    weak_inputs: list[bool]
     ambient_inputs: list[int]
     captured: list[Array]
     result: Template
@@ -54,14 +53,13 @@ class Staged:
             AMBIENT[index].write(outputs[position])
 
 
-class Wrapper(Protocol):
-    def __call__(self, leaf: Leaf) -> bool: ...
+Select = Callable[[Leaf], bool]
 
 
 def trace(
     function: Callable[..., Any],
     call: Call,
-    select: Wrapper,
+    select: Select,
     *,
     name: str,
     abstract: str | None = None,
@@ -109,7 +107,7 @@ def _trace_with(
     recorder: Recorder,
     function: Callable[..., Any],
     call: Call,
-    select: Wrapper,
+    select: Select,
     ambient_before: list[Array],
     forbid_changes: str | None,
     trace_ambient: bool,
@@ -176,7 +174,6 @@ def _trace_with(
     return Staged(
         graph=graph,
         input_leaves=input_leaves,
-        weak_inputs=[call.leaves[index].kind == "number" for index in input_leaves],
         ambient_inputs=ambient_inputs,
         captured=captured,
         result=template,
