@@ -128,3 +128,14 @@ def test_a_contraction_is_cut_where_least_is_read_again() -> None:
     assert pieces is not None
     assert pieces.axis == 1
     assert is_worth_sharing(Schedule(kernels=[c]))
+
+
+def test_an_operand_in_panels_is_cut_between_them() -> None:
+    # 256 x 2048 x 2048: rows would make every piece read all of b, which no cache holds.
+    out, a = Access(2, 0, (2048, 1, 0)), Access(0, 0, (2048, 0, 1))
+    b = Access(1, 0, (0, 2048 * 64, 64))
+    c = Contraction((256, 2048, 2048), (False, False, True), float32, a, b, out, panel=(1, 64))
+    pieces = cut(c)
+    assert pieces is not None
+    assert (pieces.axis, pieces.kernel.extents) == (1, (256, 256, 2048))  # type: ignore[union-attr]
+    assert [pieces.move(access) for access in (a, b, out)] == [0, 4 * 2048 * 64, 256]

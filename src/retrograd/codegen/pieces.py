@@ -46,7 +46,12 @@ class Pieces:
     def move(self, access: Access) -> int:
         """Elements from the place of one piece to that of the next."""
         extents = self.kernel.extents  # type: ignore[union-attr]
-        return access.strides[self.axis] * int(extents[self.axis])
+        steps = int(extents[self.axis])
+        if isinstance(self.kernel, Contraction) and self.kernel.panel is not None:
+            axis, width = self.kernel.panel
+            if axis == self.axis and access is self.kernel.b:
+                steps //= width
+        return access.strides[self.axis] * steps
 
 
 def estimate_cycles(kernel: Kernel) -> float:
@@ -102,7 +107,7 @@ def _can_cut(kernel: Contraction | LoopNest, axis: int, part: int) -> bool:
     if kernel.reduced[axis]:
         return False
     if isinstance(kernel, Contraction):
-        if kernel.panel is not None and kernel.panel[0] == axis:
+        if kernel.panel is not None and kernel.panel[0] == axis and part % kernel.panel[1]:
             return False
         contiguous = kernel.out.strides[axis] == 1
         return bool(kernel.out.strides[axis]) and (part % LANES == 0 or not contiguous)
