@@ -91,7 +91,7 @@ from .ops.transcendental import (
     tanh,
 )
 from .trace import Array
-from .transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp
+from .transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp, vmap
 from .version import VERSION
 
 _operators.install()
@@ -294,6 +294,7 @@ __all__ = [
     "value_and_grad",
     "var",
     "vjp",
+    "vmap",
     "where",
     "zeros",
     "zeros_like",

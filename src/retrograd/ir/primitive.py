@@ -37,6 +37,14 @@ class Transforms(Protocol):
     def jvp(self, graph: Graph, active: Sequence[int]) -> tuple[Graph, tuple[int, ...]]:
         """The graph that also carries tangents: (inputs, tangents) -> (outputs, tangents)."""
 
+    def batch(
+        self, graph: Graph, mapped: Sequence[bool], size: int, wanted: Sequence[bool] = ()
+    ) -> tuple[Graph, tuple[bool, ...]]:
+        """The graph for `size` examples at once, and which of its outputs are mapped.
+
+        Mapped values have the examples along axis 0. The `wanted` outputs are mapped in any case.
+        """
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Primitive:
@@ -54,6 +62,8 @@ class Primitive:
             not needed. `residuals` is `(inputs, outputs)` unless the first half says otherwise.
         forward_with_residuals: the first half, `(inputs, needed, **parameters) -> (outputs,
             residuals)`; by default the node itself, keeping its inputs and outputs.
+        batch: many examples at once, `batch(primitive, inputs, mapped, size, **parameters) ->
+            (outputs, mapped outputs)`; ops/batch_rules.py has those that primitives share.
         holds_graphs: the parameters hold Graphs; all rules then get `transforms=` as well.
         elementwise: each output element depends on the input elements at the same place.
     """
@@ -64,6 +74,7 @@ class Primitive:
     jvp: DerivativeRule
     backward: DerivativeRule
     forward_with_residuals: Rule | None = None
+    batch: Rule | None = None
     holds_graphs: bool = False
     elementwise: bool = False
 
@@ -86,6 +97,7 @@ def declare(
     jvp: DerivativeRule,
     backward: DerivativeRule,
     forward_with_residuals: Rule | None = None,
+    batch: Rule | None = None,
     holds_graphs: bool = False,
     elementwise: bool = False,
 ) -> Primitive:
@@ -93,7 +105,15 @@ def declare(
     if name in PRIMITIVES:
         raise ValueError(f"the primitive {name} is declared twice")
     primitive = Primitive(
-        name, infer, evaluate, jvp, backward, forward_with_residuals, holds_graphs, elementwise
+        name,
+        infer,
+        evaluate,
+        jvp,
+        backward,
+        forward_with_residuals,
+        batch,
+        holds_graphs,
+        elementwise,
     )
     PRIMITIVES[name] = primitive
     return primitive

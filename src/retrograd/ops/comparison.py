@@ -11,6 +11,7 @@ from ..errors import DTypeError, ShapeError
 from ..ir import ArrayType, as_dtype, declare
 from ..ir.types import DType, bool_
 from ..trace import Array, bind
+from . import batch_rules
 from .elementwise import apply, declare_comparison, declare_elementwise, zeros_like
 from .promotion import align, as_array, convert, mark_weak
 
@@ -74,6 +75,7 @@ where_p = declare(
     evaluate=lambda condition, a, b: (np.where(condition, a, b),),
     jvp=_where_jvp,
     backward=_where_backward,
+    batch=batch_rules.elementwise,
     elementwise=True,
 )
 
@@ -110,6 +112,7 @@ cast_p = declare(
     evaluate=lambda x, *, dtype: (x.astype(dtype),),
     jvp=_cast_jvp,
     backward=_cast_backward,
+    batch=batch_rules.elementwise,
     elementwise=True,
 )
 

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError, ShapeError
-from ..ir import ArrayType, declare
+from ..ir import ArrayType, Primitive, declare
 from ..trace import Array, bind
 from .arithmetic import accumulate
+from .batch_rules import Batched, give_all, move_axis
 from .promotion import as_array, broadcast_shapes, convert, result_dtype
 from .shape import Sizes, broadcast_to, check_axis, reshape, transpose
 
@@ -115,8 +116,43 @@ def _operand_cotangent(
     return transpose(result, tuple(int(axis) for axis in np.argsort(places)))
 
 
+def _batch_dot(
+    primitive: Primitive,
+    inputs: Sequence[Array],
+    mapped: Sequence[bool],
+    size: int,
+    /,
+    *,
+    contract: AxisPair,
+    batch: AxisPair,
+) -> Batched:
+    """The examples are one more batch axis, or one more free axis of the operand that has them."""
+    pairs = {"contract": contract, "batch": batch}
+    moved = {
+        name: tuple(
+            tuple(axis + 1 for axis in axes) if flag else axes
+            for axes, flag in zip(pair, mapped, strict=True)
+        )
+        for name, pair in pairs.items()
+    }
+    if all(mapped):
+        first, second = moved["batch"]
+        both = {"contract": moved["contract"], "batch": ((0, *first), (0, *second))}
+        return give_all(bind(primitive, *inputs, **both))
+    result = bind(primitive, *inputs, **moved)[0]
+    place = len(batch[0])
+    if mapped[1]:
+        place = inputs[0].type.ndim - len(contract[0])
+    return give_all([move_axis(result, place, 0)])
+
+
 dot_p = declare(
-    "dot", infer=_infer_dot, evaluate=_evaluate_dot, jvp=_dot_jvp, backward=_dot_backward
+    "dot",
+    infer=_infer_dot,
+    evaluate=_evaluate_dot,
+    jvp=_dot_jvp,
+    backward=_dot_backward,
+    batch=_batch_dot,
 )
 
 

@@ -24,6 +24,7 @@ from ..errors import DTypeError, ShapeError
 from ..ir import ArrayType, declare
 from ..trace import Array, bind
 from .arithmetic import accumulate
+from .convolution_batching import batch_conv
 from .convolution_numpy import evaluate_conv
 from .shape import Sizes, flip_p, reshape, transpose
 from .sliding import Pairs, check_geometry, count_outputs
@@ -226,4 +227,5 @@ conv_p = declare(
     evaluate=evaluate_conv,
     jvp=_conv_jvp,
     backward=_conv_backward,
+    batch=batch_conv,
 )

@@ -17,6 +17,7 @@ from ..errors import DTypeError, ShapeError
 from ..ir import NONDIFFERENTIABLE, ArrayType, Primitive, declare
 from ..ir.types import bool_
 from ..trace import Array, bind
+from . import batch_rules
 from .promotion import align, mark_weak
 
 Gradient = Callable[..., Array]
@@ -83,6 +84,7 @@ def declare_elementwise(
             evaluate=evaluate,
             jvp=NONDIFFERENTIABLE,
             backward=NONDIFFERENTIABLE,
+            batch=batch_rules.elementwise,
             elementwise=True,
         )
 
@@ -109,7 +111,13 @@ def declare_elementwise(
         ]
 
     return declare(
-        name, infer=infer, evaluate=evaluate, jvp=jvp, backward=backward, elementwise=True
+        name,
+        infer=infer,
+        evaluate=evaluate,
+        jvp=jvp,
+        backward=backward,
+        batch=batch_rules.elementwise,
+        elementwise=True,
     )
 
 

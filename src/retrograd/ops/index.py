@@ -17,6 +17,7 @@ from ..ir import ArrayType, Primitive, as_dtype, declare
 from ..ir.types import float32, int64
 from ..trace import Array, Tracer, bind
 from . import comparison
+from .index_batching import batch_along, batch_gather, batch_scatter_add
 from .promotion import as_array, broadcast_shapes, convert
 from .shape import broadcast_to, check_axis, expand_dims, reshape
 
@@ -152,7 +153,7 @@ def _evaluate_scatter_add_along(updates: Any, indices: Any, *, axis: int, size: 
 # -- the pairs ------------------------------------------------------------------------------------
 
 
-def _declare_reader(name: str, infer: Rule, evaluate: Rule, adder: str) -> Primitive:
+def _declare_reader(name: str, infer: Rule, evaluate: Rule, batch: Rule, adder: str) -> Primitive:
     """Declare gather or gather_along, whose transpose is the primitive that `adder` names."""
 
     def jvp(
@@ -174,11 +175,15 @@ def _declare_reader(name: str, infer: Rule, evaluate: Rule, adder: str) -> Primi
         size = x.type.shape[axis]
         return [bind(transpose, cotangents[0], indices, axis=axis, size=size)[0], None]
 
-    primitive = declare(name, infer=infer, evaluate=evaluate, jvp=jvp, backward=backward)
+    primitive = declare(
+        name, infer=infer, evaluate=evaluate, jvp=jvp, backward=backward, batch=batch
+    )
     return primitive
 
 
-def _declare_adder(name: str, infer: Rule, evaluate: Rule, reader: Primitive) -> Primitive:
+def _declare_adder(
+    name: str, infer: Rule, evaluate: Rule, batch: Rule, reader: Primitive
+) -> Primitive:
     """Declare the transpose of `reader`."""
 
     def jvp(
@@ -204,17 +209,25 @@ def _declare_adder(name: str, infer: Rule, evaluate: Rule, reader: Primitive) ->
         (_, indices), _ = residuals
         return [bind(reader, cotangents[0], indices, axis=axis)[0], None]
 
-    primitive = declare(name, infer=infer, evaluate=evaluate, jvp=jvp, backward=backward)
+    primitive = declare(
+        name, infer=infer, evaluate=evaluate, jvp=jvp, backward=backward, batch=batch
+    )
     return primitive
 
 
-gather_p = _declare_reader("gather", _infer_gather, _evaluate_gather, "scatter_add")
-scatter_add_p = _declare_adder("scatter_add", _infer_scatter_add, _evaluate_scatter_add, gather_p)
+gather_p = _declare_reader("gather", _infer_gather, _evaluate_gather, batch_gather, "scatter_add")
+scatter_add_p = _declare_adder(
+    "scatter_add", _infer_scatter_add, _evaluate_scatter_add, batch_scatter_add, gather_p
+)
 gather_along_p = _declare_reader(
-    "gather_along", _infer_gather_along, _evaluate_gather_along, "scatter_add_along"
+    "gather_along", _infer_gather_along, _evaluate_gather_along, batch_along, "scatter_add_along"
 )
 scatter_add_along_p = _declare_adder(
-    "scatter_add_along", _infer_scatter_add_along, _evaluate_scatter_add_along, gather_along_p
+    "scatter_add_along",
+    _infer_scatter_add_along,
+    _evaluate_scatter_add_along,
+    batch_along,
+    gather_along_p,
 )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import ArgumentTypeError, ShapeError
 from ..ir import ArrayType, declare
 from ..trace import Array, bind
+from . import batch_rules
 from .elementwise import zeros_like
 from .promotion import as_array, convert, result_dtype
 from .shape import check_axis, expand_dims, slice_axis
@@ -64,6 +65,7 @@ concatenate_p = declare(
     evaluate=lambda *arrays, axis: (np.concatenate(arrays, axis),),
     jvp=_concatenate_jvp,
     backward=_concatenate_backward,
+    batch=batch_rules.one_axis,
 )
 
 

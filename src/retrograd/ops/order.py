@@ -14,6 +14,7 @@ from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..ir import ArrayType, Primitive, declare
 from ..ir.types import int32, int64
 from ..trace import Array, bind
+from . import batch_rules
 from .index import gather_along_p, scatter_add_along_p
 from .promotion import as_array, convert
 from .shape import check_axis, declare_linear, flip_p, reshape
@@ -38,7 +39,9 @@ def _transpose_cumsum(g: Array, type: ArrayType, *, axis: int, reverse: bool) ->
     return bind(cumsum_p, g, axis=axis, reverse=not reverse)[0]
 
 
-cumsum_p = declare_linear("cumsum", _infer_cumsum, _evaluate_cumsum, _transpose_cumsum)
+cumsum_p = declare_linear(
+    "cumsum", _infer_cumsum, _evaluate_cumsum, _transpose_cumsum, batch_rules.one_axis
+)
 
 
 # -- sort and top_k: values and their positions ---------------------------------------------------
@@ -99,7 +102,9 @@ def _declare_ordered(name: str, infer: Any, evaluate: Any) -> Primitive:
         size = x.type.shape[axis]
         return [bind(scatter_add_along_p, cotangents[0], places, axis=axis, size=size)[0]]
 
-    return declare(name, infer=infer, evaluate=evaluate, jvp=jvp, backward=backward)
+    return declare(
+        name, infer=infer, evaluate=evaluate, jvp=jvp, backward=backward, batch=batch_rules.one_axis
+    )
 
 
 sort_p = _declare_ordered("sort", _infer_sort, _evaluate_sort)

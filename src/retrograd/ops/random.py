@@ -23,7 +23,7 @@ from ..ir.types import DType, Shape, float32, float64, int32, uint32
 from ..staging import register_ambient
 from ..trace import Array, bind
 from ..tree import Stateful
-from . import arithmetic, comparison, transcendental
+from . import arithmetic, batch_rules, comparison, transcendental
 from .joining import concatenate
 from .promotion import as_array, convert
 from .shape import as_sizes
@@ -77,6 +77,7 @@ random_bits_p = declare(
     evaluate=_evaluate_bits,
     jvp=NONDIFFERENTIABLE,
     backward=NONDIFFERENTIABLE,
+    batch=batch_rules.one_by_one,
 )
 
 
@@ -94,6 +95,7 @@ random_fold_p = declare(
     evaluate=_evaluate_fold,
     jvp=NONDIFFERENTIABLE,
     backward=NONDIFFERENTIABLE,
+    batch=batch_rules.one_by_one,
 )
 
 

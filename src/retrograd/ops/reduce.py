@@ -12,7 +12,7 @@ from ..errors import ShapeError
 from ..ir import NONDIFFERENTIABLE, ArrayType, Primitive, declare
 from ..ir.types import int32, int64
 from ..trace import Array, bind
-from . import comparison
+from . import batch_rules, comparison
 from .promotion import as_array, convert
 from .shape import Sizes, broadcast_p, check_axes, check_axis, declare_linear, reshape, slice_axis
 
@@ -35,6 +35,7 @@ sum_p = declare_linear(
     _infer_sum,
     lambda x, *, axes: np.sum(x, axis=axes, dtype=x.dtype),
     lambda g, type, *, axes: spread(g, type, axes),
+    batch_rules.several_axes,
 )
 
 
@@ -80,6 +81,7 @@ def _declare_extremum(name: str, meaning: Any) -> Primitive:
         evaluate=lambda x, *, axes: (meaning(x, axis=axes),),
         jvp=_extremum_jvp,
         backward=_extremum_backward,
+        batch=batch_rules.several_axes,
     )
 
 
@@ -151,6 +153,7 @@ prod_p = declare(
     evaluate=lambda x, *, axis: (np.prod(x, axis=axis, dtype=x.dtype),),
     jvp=_prod_jvp,
     backward=_prod_backward,
+    batch=batch_rules.one_axis,
 )
 
 
@@ -169,6 +172,7 @@ argmax_p = declare(
     evaluate=lambda x, *, axis: (np.argmax(x, axis=axis).astype(np.int32),),
     jvp=NONDIFFERENTIABLE,
     backward=NONDIFFERENTIABLE,
+    batch=batch_rules.one_axis,
 )
 argmin_p = declare(
     "argmin",
@@ -176,6 +180,7 @@ argmin_p = declare(
     evaluate=lambda x, *, axis: (np.argmin(x, axis=axis).astype(np.int32),),
     jvp=NONDIFFERENTIABLE,
     backward=NONDIFFERENTIABLE,
+    batch=batch_rules.one_axis,
 )
 
 

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from ..ir import ArrayType, Constant, Graph, Transforms, declare, prune
+from ..ir import ArrayType, Constant, Graph, Primitive, Transforms, declare, prune
 from ..trace import Array, Recorder, bind, recording, replay
 from .arithmetic import add_p
+from .batch_rules import Batched, move_axis, repeat
 from .elementwise import zeros_like
 
 
@@ -309,6 +310,50 @@ def _zeros(type: ArrayType) -> Array:
     return Array(np.zeros(type.shape, type.dtype))
 
 
+def _batch_scan(
+    primitive: Primitive,
+    inputs: Sequence[Array],
+    mapped: Sequence[bool],
+    size: int,
+    /,
+    *,
+    body: Graph,
+    constants: int,
+    carry: int,
+    length: int,
+    reverse: bool,
+    transforms: Transforms,
+) -> Batched:
+    """The steps stay on the leading axis; the carry is mapped where the step makes it so."""
+    end = constants + carry
+    carried = list(mapped[constants:end])
+    while True:
+        flags = [*mapped[:constants], *carried, *mapped[end:]]
+        step, leaving = transforms.batch(body, flags, size, carried)
+        if list(leaving[:carry]) == carried:
+            break
+        carried = list(leaving[:carry])
+    given = list(inputs)
+    for position, (wanted, flag) in enumerate(zip(flags, mapped, strict=True)):
+        if position >= end and flag:
+            given[position] = move_axis(inputs[position], 0, 1)
+        elif wanted and not flag:
+            given[position] = repeat(inputs[position], size)
+    results = bind(
+        primitive,
+        *given,
+        body=step,
+        constants=constants,
+        carry=carry,
+        length=length,
+        reverse=reverse,
+    )
+    for position in range(carry, len(results)):
+        if leaving[position]:
+            results[position] = move_axis(results[position], 1, 0)
+    return results, list(leaving)
+
+
 scan_p = declare(
     "scan",
     infer=_infer_scan,
@@ -316,5 +361,6 @@ scan_p = declare(
     jvp=_jvp_scan,
     backward=_scan_backward,
     forward_with_residuals=_scan_forward,
+    batch=_batch_scan,
     holds_graphs=True,
 )

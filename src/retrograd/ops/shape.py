@@ -12,16 +12,18 @@ from ..errors import ArgumentTypeError, ShapeError
 from ..ir import ArrayType, Primitive, declare
 from ..ir.types import Shape
 from ..trace import Array, bind
+from . import batch_rules
 from .promotion import as_array, mark_weak
 
 Sizes = tuple[int, ...]
 
 
-def declare_linear(name: str, infer: Any, evaluate: Any, transpose: Any) -> Primitive:
+def declare_linear(name: str, infer: Any, evaluate: Any, transpose: Any, batch: Any) -> Primitive:
     """Declare a primitive of one input that is linear: its derivative is itself.
 
     Args:
         transpose: `transpose(cotangent, input_type, **parameters) -> cotangent of the input`.
+        batch: the batching rule.
     """
 
     def jvp(
@@ -46,6 +48,7 @@ def declare_linear(name: str, infer: Any, evaluate: Any, transpose: Any) -> Prim
         evaluate=lambda x, **parameters: (evaluate(x, **parameters),),
         jvp=jvp,
         backward=backward,
+        batch=batch,
     )
     return primitive
 
@@ -67,6 +70,7 @@ reshape_p = declare_linear(
     _infer_reshape,
     lambda x, *, shape: x.reshape(shape),
     lambda g, type, *, shape: reshape(g, type.shape),
+    batch_rules.longer_shape,
 )
 
 
@@ -81,6 +85,7 @@ transpose_p = declare_linear(
     _infer_transpose,
     lambda x, *, axes: np.transpose(x, axes),
     lambda g, type, *, axes: transpose(g, tuple(int(axis) for axis in np.argsort(axes))),
+    batch_rules.leading_axis_stays,
 )
 
 
@@ -105,7 +110,11 @@ def _transpose_broadcast(g: Array, type: ArrayType, *, shape: Shape, axes: Sizes
 
 
 broadcast_p = declare_linear(
-    "broadcast", _infer_broadcast, _evaluate_broadcast, _transpose_broadcast
+    "broadcast",
+    _infer_broadcast,
+    _evaluate_broadcast,
+    _transpose_broadcast,
+    batch_rules.longer_shape,
 )
 
 
@@ -138,7 +147,22 @@ def _transpose_slice(
     return bind(pad_p, g, low=tuple(low), high=tuple(high), interior=tuple(interior))[0]
 
 
-slice_p = declare_linear("slice", _infer_slice, _evaluate_slice, _transpose_slice)
+def _batch_slice(
+    primitive: Primitive,
+    inputs: Sequence[Array],
+    mapped: Sequence[bool],
+    size: int,
+    /,
+    *,
+    starts: Sizes,
+    stops: Sizes,
+    steps: Sizes,
+) -> batch_rules.Batched:
+    ranges = {"starts": (0, *starts), "stops": (size, *stops), "steps": (1, *steps)}
+    return batch_rules.give_all(bind(primitive, *inputs, **ranges))
+
+
+slice_p = declare_linear("slice", _infer_slice, _evaluate_slice, _transpose_slice, _batch_slice)
 
 
 def _infer_pad(type: ArrayType, *, low: Sizes, high: Sizes, interior: Sizes) -> tuple[ArrayType]:
@@ -177,13 +201,26 @@ def _transpose_pad(g: Array, type: ArrayType, *, low: Sizes, high: Sizes, interi
     ]
 
 
-pad_p = declare_linear("pad", _infer_pad, _evaluate_pad, _transpose_pad)
+def _batch_pad(
+    primitive: Primitive,
+    inputs: Sequence[Array],
+    mapped: Sequence[bool],
+    size: int,
+    /,
+    **widths: Sizes,
+) -> batch_rules.Batched:
+    longer = {name: (0, *along) for name, along in widths.items()}
+    return batch_rules.give_all(bind(primitive, *inputs, **longer))
+
+
+pad_p = declare_linear("pad", _infer_pad, _evaluate_pad, _transpose_pad, _batch_pad)
 
 flip_p: Primitive = declare_linear(
     "flip",
     lambda type, *, axes: (type,),
     lambda x, *, axes: np.flip(x, axes),
     lambda g, type, *, axes: bind(flip_p, g, axes=axes)[0],
+    batch_rules.several_axes,
 )
 
 

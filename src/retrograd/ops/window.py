@@ -18,6 +18,7 @@ from ..errors import ShapeError
 from ..ir import ArrayType, declare
 from ..ir.types import Shape, int32
 from ..trace import Array, bind
+from . import batch_rules
 from .shape import Sizes, broadcast_p, declare_linear, pad_p, reshape
 from .sliding import (
     Pairs,
@@ -97,7 +98,9 @@ def _transpose_sum(
     )[0]
 
 
-window_sum_p = declare_linear("window_sum", _infer_sum, _evaluate_sum, _transpose_sum)
+window_sum_p = declare_linear(
+    "window_sum", _infer_sum, _evaluate_sum, _transpose_sum, batch_rules.into_batch
+)
 
 
 # -- window_max -----------------------------------------------------------------------------------
@@ -184,6 +187,7 @@ window_max_p = declare(
     evaluate=_evaluate_max,
     jvp=_max_jvp,
     backward=_max_backward,
+    batch=batch_rules.into_batch,
     forward_with_residuals=_max_forward,
 )
 
@@ -265,6 +269,7 @@ window_scatter_p = declare(
     evaluate=_evaluate_scatter,
     jvp=_scatter_jvp,
     backward=_scatter_backward,
+    batch=batch_rules.into_batch,
 )
 
 
@@ -325,4 +330,5 @@ window_gather_p = declare(
     evaluate=_evaluate_gather,
     jvp=_gather_jvp,
     backward=_gather_backward,
+    batch=batch_rules.into_batch,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import backprop, forward_mode, interpret
+from .. import backprop, batching, forward_mode, interpret
 from ..ir import Graph
 from ..trace import Array, Tracer, install_transforms, replay
 
@@ -26,6 +26,14 @@ class _Transforms:
         key = f"jvp {tuple(active)}"
         if key not in graph.cache:
             graph.cache[key] = forward_mode.jvp_graph(graph, active)
+        return graph.cache[key]
+
+    def batch(
+        self, graph: Graph, mapped: Sequence[bool], size: int, wanted: Sequence[bool] = ()
+    ) -> tuple[Graph, tuple[bool, ...]]:
+        key = f"batch {tuple(mapped)} {size} {tuple(wanted)}"
+        if key not in graph.cache:
+            graph.cache[key] = batching.batch_graph(graph, mapped, size, wanted)
         return graph.cache[key]
 
 
