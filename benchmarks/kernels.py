@@ -26,16 +26,13 @@ from typing import Any
 import numpy as np
 
 import retrograd as rg
-from retrograd.codegen.emit import Function, Module
 from retrograd.native import NativeProgram
 from retrograd.ops.convolution import conv_p
-from retrograd.runtime import jit
+from retrograd.report.limits import Peak
 from retrograd.runtime.target import host_target
 from retrograd.trace import bind
 
 NumpyArray = np.ndarray[Any, Any]
-CHAINS = 24
-STEPS = 20_000
 
 
 @dataclass(frozen=True)
@@ -164,48 +161,6 @@ def list_cases() -> list[Case]:
 # -- limits ---------------------------------------------------------------------------------------
 
 
-def make_peak() -> tuple[Callable[[], float], Any]:
-    """A function that gives GFLOP/s of multiply-adds that never leave the registers."""
-    target = host_target()
-    lanes = target.lanes(4)
-    kind = f"<{lanes} x float>"
-    chains = min(CHAINS, target.registers - 2)
-    f = Function("peak", [("ptr", "%table")], result="i64")
-    slots = [f.reserve(kind) for _ in range(chains)]
-    factor, start = f.reserve("float"), f.emit(f"load {kind}, ptr %table, align 4")
-    f.do(f"store float 1.0, ptr {factor}")
-    for slot in slots:
-        f.do(f"store {kind} {start}, ptr {slot}, align 64")
-    with f.loop("0", str(STEPS)):
-        for slot in slots:
-            before = f.emit(f"load {kind}, ptr {slot}, align 64")
-            after = f.call(
-                kind, f"llvm.fma.v{lanes}f32", (kind, before), (kind, start), (kind, start)
-            )
-            f.do(f"store {kind} {after}, ptr {slot}, align 64")
-    for order, slot in enumerate(slots):
-        value = f.emit(f"load {kind}, ptr {slot}, align 64")
-        place = f.emit(f"getelementptr {kind}, ptr %table, i64 {order + 1}")
-        f.do(f"store {kind} {value}, ptr {place}, align 4")
-    f.do("ret i64 0")
-    module = Module()
-    module.functions.append(f)
-    library = jit.load(jit.assemble(module.text()), ["peak"])
-    function = jit.function(library, "peak", 1)
-    memory = np.full((chains + 1) * lanes, 0.5, np.float32)
-    operations = 2.0 * lanes * chains * STEPS
-
-    def measure() -> float:
-        best = float("inf")
-        for _ in range(5):
-            begin = time.thread_time()
-            function(memory.ctypes.data)
-            best = min(best, time.thread_time() - begin)
-        return operations / best / 1e9
-
-    return measure, (library, memory)
-
-
 def measure_bandwidth() -> float:
     """GB/s of a copy that does not fit in the caches (reads and writes)."""
     source, target = np.ones(1 << 25, np.float32), np.empty(1 << 25, np.float32)
@@ -281,14 +236,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args(arguments)
     target = host_target()
-    measure_peak, _alive = make_peak()
+    peak_of_core = Peak()
     prepared = [Prepared(c, options.numpy) for c in list_cases() if options.only in c.name]
     peaks = []
     for _ in range(options.rounds):
         for item in prepared:
-            peaks.append(measure_peak())
+            peaks.append(peak_of_core.measure() / 1e9)
             item.measure(peaks[-1])
-    peak, bandwidth = max(peaks, default=measure_peak()), measure_bandwidth()
+    peak, bandwidth = max(peaks, default=peak_of_core.measure() / 1e9), measure_bandwidth()
     print(f"{target.cpu}, {8 * target.vector_bytes} bits, {platform.platform()}")
     print(f"one core: FMA peak {peak:.0f} GFLOP/s in float32; copying {bandwidth:.0f} GB/s")
     results = [item.summary() for item in prepared]

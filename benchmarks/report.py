@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .limits import Limits
+from retrograd.report.limits import Limits
+
 from .sides import Result
 from .workloads import Workload
 

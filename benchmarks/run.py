@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from retrograd.report.limits import Limits, Meter
+
 from . import report, sides
-from .limits import Limits, Meter
 from .workloads import WORKLOADS, Workload
 
 TORCH_FOLDER, JAX_FOLDER = ".venv-bench-torch", ".venv-bench-jax"

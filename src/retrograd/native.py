@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import threading
 import time
@@ -55,7 +56,7 @@ class NativeProgram:
         self.graph = graph
         self.poison = get_config().poison if poison is None else poison
         self.times = Times()
-        self._target = target or host_target()
+        self.target = target or host_target()
         start = time.perf_counter()
         known = fingerprint(graph)
         self.name, constants = ("", []) if known is None else (self._name(known[0]), known[1])
@@ -78,7 +79,7 @@ class NativeProgram:
     def _name(self, graph: str) -> str:
         """The name of the program in the cache, from the fingerprint of its Graph."""
         passes = [apply.__name__ for apply in PASSES]
-        return kept.name_plan(graph, self._target, [self.poison, *passes])
+        return kept.name_plan(graph, self.target, [self.poison, *passes])
 
     def _make(self, constants: Sequence[NumpyArray]) -> tuple[Plan, bytes]:
         """The plan and the machine code, by all stages; kept for the next process."""
@@ -88,7 +89,7 @@ class NativeProgram:
         lifetimes = find_lifetimes(schedule)
         self.times.passes += time.perf_counter() - start
         start = time.perf_counter()
-        writer = ProgramWriter(schedule, arena.places, self._target)
+        writer = ProgramWriter(schedule, arena.places, self.target)
         text = writer.write()
         plan = Plan(
             buffers=schedule.buffers,
@@ -106,7 +107,7 @@ class NativeProgram:
         )
         self.times.text = time.perf_counter() - start
         start = time.perf_counter()
-        code, name = kept.assemble_named(text, self._target)
+        code, name = kept.assemble_named(text, self.target)
         self.times.llvm = time.perf_counter() - start
         if self.name:
             kept.keep_plan(self.name, plan, constants, name)
@@ -123,7 +124,22 @@ class NativeProgram:
     @property
     def text(self) -> str:
         """The LLVM text, written anew."""
-        return ProgramWriter(self.schedule, self.plan.places, self._target).write()
+        return ProgramWriter(self.schedule, self.plan.places, self.target).write()
+
+    def duplicate(self, code: bytes | None = None, names: Sequence[str] = ()) -> NativeProgram:
+        """This program once more, with memory of its own.
+
+        Args:
+            code: other machine code of the same kernels; its function is `step` too.
+            names: more symbols of that code whose addresses are wanted.
+        """
+        other = copy.copy(self)
+        other.poison = False
+        if code is not None:
+            other.library = jit.load(code, ["step", *names])
+            other.function = jit.function(other.library, "step", 4 if self.shared else 1)
+        other._prepare()
+        return other
 
     # -- running --------------------------------------------------------------------------------
 

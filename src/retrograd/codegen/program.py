@@ -8,6 +8,7 @@ that table and of one of its own: its part of the arena, its inputs and its outp
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ..ir.loops import (
@@ -17,6 +18,7 @@ from ..ir.loops import (
     Repeat,
     Schedule,
 )
+from .clock import END, STEP, Clock
 from .emit import Function, Module
 from .kernels import can_fail, emit_kernel, normalise
 from .pieces import is_worth_sharing
@@ -75,10 +77,18 @@ class ProgramWriter:
         schedule: the kernels.
         places: where buffers lie in the arena.
         target: the CPU.
+        clock: counts the ticks of each kernel, for a profile.
     """
 
-    def __init__(self, schedule: Schedule, places: dict[int, int], target: Any) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        places: dict[int, int],
+        target: Any,
+        clock: Clock | None = None,
+    ) -> None:
         self.target = target
+        self.clock = clock
         self.shared = is_worth_sharing(schedule)
         self.schedule = schedule
         self.places = places
@@ -109,10 +119,13 @@ class ProgramWriter:
         step = Function("step", arguments, result="i64")
         slots = {number: ("%table", slot) for number, slot in self.slots.items()}
         frame = Frame(step, self.schedule, self.places, slots)
-        if self.shared:
-            self._module.functions.append(SharedStep(self, frame).write())
-        else:
-            self.write_kernels(frame)
+        with self.timed(step):
+            if self.shared:
+                self._module.functions.append(SharedStep(self, frame).write())
+            else:
+                self.write_kernels(frame)
+        if self.clock is not None:
+            self._module.globals.append(self.clock.declare())
         step.do(f"ret i64 {step.emit('load i64, ptr %status')}")
         self._module.functions.append(step)
         return self._module.text()
@@ -121,9 +134,29 @@ class ProgramWriter:
         """The kernels one after the other, on one thread."""
         self.write_status(frame)
         for kernel in frame.schedule.kernels:
-            self.write_kernel(frame, kernel)
+            with self.timed(frame.f, kernel):
+                self.write_kernel(frame, kernel)
             if can_fail(kernel):
                 stop_on_error(frame.f)
+
+    def timed(
+        self, f: Function, kernel: Kernel | None = None, waiting: bool = False
+    ) -> AbstractContextManager[None]:
+        """What is written inside is timed in a profile.
+
+        Args:
+            f: the function.
+            kernel: whose time it is; None for the step itself.
+            waiting: whether it is time for which other threads are waited for.
+        """
+        if self.clock is None:
+            return nullcontext()
+        place = END if waiting else STEP
+        if kernel is not None:
+            place = self.clock.place_of(kernel, waiting)
+        # Inner programs are functions that one thread calls.
+        thread = "%thread" if self.shared and "@step(" in f.header else None
+        return self.clock.count(f, place, thread)
 
     def write_status(self, frame: Frame) -> None:
         """The address of the status."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..ir.loops import Callback, Repeat, reads, writes
+from ..ir.loops import Callback, Kernel, Repeat, reads, writes
 from .emit import Function
 from .kernels import can_fail, normalise
 from .pieces import Hazards, Pieces, cut
@@ -38,19 +38,20 @@ class SharedStep:
         for kernel in self.writer.schedule.kernels:
             pieces = cut(kernel)
             if self.hazards.must_wait(kernel, shared=pieces is not None):
-                self._wait()
+                self._wait(kernel)
             # Pointers are loaded for each kernel anew: values that live through all of a long step
             # take LLVM more time than all kernels.
             self.frame.forget()
             for number in sorted({*reads(kernel), *writes(kernel)}):
                 self.frame.pointer(number)  # here, so that it is known in every branch
-            if pieces is not None:
-                self._write_pieces(pieces)
-            else:
-                with f.when(f.emit("icmp eq i64 %thread, 0")):
-                    self.writer.write_kernel(self.frame, kernel)
+            with self.writer.timed(f, kernel):
+                if pieces is not None:
+                    self._write_pieces(pieces)
+                else:
+                    with f.when(f.emit("icmp eq i64 %thread, 0")):
+                        self.writer.write_kernel(self.frame, kernel)
             if can_fail(kernel) or isinstance(kernel, (Callback, Repeat)):
-                self._stop_on_error()
+                self._stop_on_error(kernel)
         self._wait()
         arguments = [("ptr", "%team"), ("i64", "%thread"), ("i64", "%threads")]
         wait = Function("wait", arguments, linkage="internal")
@@ -80,19 +81,20 @@ class SharedStep:
                 pointers.append(pointer)
             self.writer.call(f, normal, pointers)
 
-    def _wait(self) -> None:
-        """All threads arrive before one goes on."""
-        self.frame.f.do("call void @wait(ptr %team, i64 %thread, i64 %threads)")
+    def _wait(self, kernel: Kernel | None = None) -> None:
+        """All threads arrive before one goes on; at this kernel, or at the end."""
+        with self.writer.timed(self.frame.f, kernel, waiting=True):
+            self.frame.f.do("call void @wait(ptr %team, i64 %thread, i64 %threads)")
 
-    def _stop_on_error(self) -> None:
+    def _stop_on_error(self, kernel: Kernel) -> None:
         """All threads return together when a kernel has set the status.
 
         The second barrier keeps a fast thread from setting it again before a slow one has looked.
         """
         f = self.frame.f
-        self._wait()
+        self._wait(kernel)
         status = f.emit("load i64, ptr %status")
-        self._wait()
+        self._wait(kernel)
         self.hazards.clear()
         with f.when(f.emit(f"icmp ne i64 {status}, 0")):
             f.do(f"ret i64 {status}")

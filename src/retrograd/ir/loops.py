@@ -222,11 +222,20 @@ Kernel = LoopNest | Contraction | Routine | Repeat | Callback
 
 @dataclass(slots=True)
 class Schedule:
-    """A program as kernels in order, over numbered buffers."""
+    """A program as kernels in order, over numbered buffers.
+
+    Args:
+        buffers: the memory.
+        kernels: the work, in order.
+        outputs: the buffers that hold the results.
+        origins: the node for which a buffer was made. It says where kernels come from without
+            being a part of them: equal kernels stay equal.
+    """
 
     buffers: list[Buffer] = field(default_factory=list)
     kernels: list[Kernel] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
+    origins: dict[int, Node] = field(default_factory=dict)
 
 
 def reads(kernel: Kernel) -> set[int]:

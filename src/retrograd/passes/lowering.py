@@ -64,6 +64,7 @@ def lower(graph: Graph, elementwise: frozenset[str], separate: bool = False) -> 
     plan_borders(values)
     values.lower_inside = lambda inner: lower(prepare(inner), elementwise, separate=True)
     for node in graph.nodes:
+        values.node = node
         name = node.primitive.name
         if name in RULES and RULES[name](values, node):
             continue
@@ -71,7 +72,7 @@ def lower(graph: Graph, elementwise: frozenset[str], separate: bool = False) -> 
             values.later(node)
         else:
             call_back(values, node)
-    schedule = values.schedule
+    schedule, values.node = values.schedule, None
     for atom in graph.outputs:
         number = values.materialise_output(atom)
         if separate and (number in schedule.outputs or schedule.buffers[number].kind != "arena"):

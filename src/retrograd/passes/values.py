@@ -85,6 +85,7 @@ class Values:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.schedule = Schedule()
+        self.node: Node | None = None  # what is being lowered
         self.known: dict[int, View | Lazy] = {}
         self.uses: dict[int, int] = {}
         self.constants: dict[int, View] = {}
@@ -101,8 +102,11 @@ class Values:
             self.known[id(variable)] = self.view(self.add(buffer))
 
     def add(self, buffer: Buffer) -> int:
+        number = len(self.schedule.buffers)
         self.schedule.buffers.append(buffer)
-        return len(self.schedule.buffers) - 1
+        if self.node is not None:
+            self.schedule.origins[number] = self.node
+        return number
 
     def view(self, number: int) -> View:
         buffer = self.schedule.buffers[number]
@@ -140,9 +144,16 @@ class Values:
         value = self.known[id(atom)]
         if isinstance(value, View):
             return value
-        special = MATERIALISERS.get(value.node.primitive.name)
+        before, self.node = self.node, value.node
+        view = self._compute(atom, value.node)
+        self.node = before
+        return view
+
+    def _compute(self, atom: Atom, node: Node) -> View:
+        """The value of a node in memory of its own."""
+        special = MATERIALISERS.get(node.primitive.name)
         if special is not None:
-            special(self, value.node)
+            special(self, node)
             return self.materialise(atom)
         if id(atom) in self.layouts:
             return self.layouts[id(atom)](self, atom)

@@ -1,0 +1,67 @@
+"""Loops that do nothing but what one core can do at the most: multiply-adds, and copies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .emit import Function, Module
+
+CHAINS = 24
+"""Independent sums: more than the latency of a multiply-add times those done in one cycle."""
+STEPS = 20_000
+UNROLLED = 4
+"""Vectors that one turn of the loop copies."""
+
+
+def write_copy(target: Any) -> str:
+    """The module of `copy(ptr source, ptr target, i64 bytes, i64 times)`: whole vectors."""
+    kind, step = f"<{target.lanes(4)} x float>", target.vector_bytes
+    arguments = [("ptr", "%source"), ("ptr", "%target"), ("i64", "%bytes"), ("i64", "%times")]
+    f = Function("copy", arguments, result="i64")
+    with f.loop("0", "%times"), f.loop("0", "%bytes", UNROLLED * step) as at:
+        places = [f.emit(f"add i64 {at}, {n * step}") for n in range(UNROLLED)]
+        values = []
+        for place in places:
+            address = f.emit(f"getelementptr i8, ptr %source, i64 {place}")
+            values.append(f.emit(f"load {kind}, ptr {address}, align {step}"))
+        for place, value in zip(places, values):
+            address = f.emit(f"getelementptr i8, ptr %target, i64 {place}")
+            f.do(f"store {kind} {value}, ptr {address}, align {step}")
+    f.do("ret i64 0")
+    module = Module()
+    module.functions.append(f)
+    return module.text()
+
+
+def write_peak(target: Any) -> tuple[str, int, float]:
+    """The module of a function `peak` of a pointer to floats: multiply-adds in registers.
+
+    Args:
+        target: the CPU.
+
+    Returns:
+        The text, how many floats it uses, and the FLOPs of a call.
+    """
+    lanes = target.lanes(4)
+    kind = f"<{lanes} x float>"
+    chains = min(CHAINS, target.registers - 2)
+    f = Function("peak", [("ptr", "%table")], result="i64")
+    slots = [f.reserve(kind) for _ in range(chains)]
+    start = f.emit(f"load {kind}, ptr %table, align 4")
+    for slot in slots:
+        f.do(f"store {kind} {start}, ptr {slot}, align 64")
+    with f.loop("0", str(STEPS)):
+        for slot in slots:
+            before = f.emit(f"load {kind}, ptr {slot}, align 64")
+            after = f.call(
+                kind, f"llvm.fma.v{lanes}f32", (kind, before), (kind, start), (kind, start)
+            )
+            f.do(f"store {kind} {after}, ptr {slot}, align 64")
+    for order, slot in enumerate(slots):
+        value = f.emit(f"load {kind}, ptr {slot}, align 64")
+        place = f.emit(f"getelementptr {kind}, ptr %table, i64 {order + 1}")
+        f.do(f"store {kind} {value}, ptr {place}, align 4")
+    f.do("ret i64 0")
+    module = Module()
+    module.functions.append(f)
+    return module.text(), (chains + 1) * lanes, 2.0 * lanes * chains * STEPS

@@ -1,0 +1,1 @@
+"""Looks inside a compiled program: what it is made of, what that costs, how long it takes."""

@@ -1,0 +1,198 @@
+"""What this machine can do at the most: multiply-adds and memory, on one core and on all."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from ..codegen.peak import write_copy, write_peak
+from ..runtime import jit, kept
+from ..runtime.target import host_target
+
+COPIED_BYTES = 1 << 27
+"""Of one array of a copy: two of them are larger than the caches of most machines."""
+CACHED_BYTES = (1 << 14, 1 << 18, 1 << 21)
+"""Of both arrays of copies inside of caches, for each thread: the first, second and third level of
+most machines hold so much."""
+CACHED_WORK = 1 << 25
+"""Bytes of such copies in one measurement."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Measured limits.
+
+    Args:
+        threads: how many cores "all" are.
+        peak, peak_all: FLOP/s of float32 multiply-adds in registers, on one core and on all.
+        bandwidth, bandwidth_all: bytes/s of a copy in memory (reads and writes).
+        caches: the same of smaller copies: (bytes that each thread works on, bytes/s on one core,
+            bytes/s on all).
+    """
+
+    threads: int
+    peak: float
+    peak_all: float
+    bandwidth: float
+    bandwidth_all: float
+    caches: tuple[tuple[int, float, float], ...] = ()
+
+    def raise_to(self, other: Limits) -> Limits:
+        """The better of two measurements: other programs only ever lower them."""
+        mine, theirs = asdict(self), asdict(other)
+        caches = tuple(
+            (size, max(one, other_one), max(together, other_together))
+            for (size, one, together), (_, other_one, other_together) in zip(
+                self.caches, other.caches
+            )
+        )
+        highest = {name: max(mine[name], theirs[name]) for name in mine if name != "caches"}
+        return Limits(**highest, caches=caches)
+
+    def seconds(self, flops: float, moved: float) -> float:
+        """The least time of a step on all cores: the larger of its arithmetic and its bytes."""
+        return max(flops / self.peak_all, moved / self.bandwidth_all)
+
+    def times(self, flops: float, moved: float, threads: int) -> tuple[float, float]:
+        """The least seconds of the arithmetic of a kernel, and of its bytes.
+
+        What is small enough for a cache is held against the bandwidth of that cache.
+
+        Args:
+            flops: in float32.
+            moved: bytes.
+            threads: 1, or all of them.
+        """
+        peak, bandwidth = self.peak, self.bandwidth
+        if threads > 1:
+            peak, bandwidth = self.peak_all, self.bandwidth_all
+        for size, one, together in self.caches:
+            if moved / threads <= size:
+                bandwidth = max(bandwidth, one if threads == 1 else together)
+                break
+        return flops / peak, moved / bandwidth
+
+    def bound(self, flops: float, moved: float) -> str:
+        """Which of the two it is."""
+        return "FLOPs" if flops / self.peak_all >= moved / self.bandwidth_all else "bytes"
+
+
+class Peak:
+    """Multiply-adds in the registers of one core."""
+
+    def __init__(self) -> None:
+        text, count, self._operations = write_peak(host_target())
+        self._library = jit.load(kept.assemble(text), ["peak"])
+        self._function = jit.function(self._library, "peak", 1)
+        self._memory = np.full(count, 0.5, np.float32)
+
+    def measure(self, repeats: int = 5) -> float:
+        """FLOP/s in float32 by the processor time of this thread: the best of several."""
+        best = float("inf")
+        for _ in range(repeats):
+            begin = time.thread_time()
+            self._function(self._memory.ctypes.data)
+            best = min(best, time.thread_time() - begin)
+        return self._operations / best
+
+
+class CachedCopy:
+    """Copies inside of the caches of one core."""
+
+    def __init__(self) -> None:
+        self._library = jit.load(kept.assemble(write_copy(host_target())), ["copy"])
+        self._function = jit.function(self._library, "copy", 4)
+        self._memory = np.ones(max(CACHED_BYTES) + 256, np.uint8)
+        self._address = -(-self._memory.ctypes.data // 128) * 128
+
+    def measure(self, size: int, repeats: int = 5) -> float:
+        """Bytes/s (reads and writes) by the processor time of this thread: the best of several."""
+        best, times = float("inf"), CACHED_WORK // size
+        for _ in range(repeats):
+            begin = time.thread_time()
+            self._function(self._address, self._address + size // 2, size // 2, times)
+            best = min(best, time.thread_time() - begin)
+        return times * size / best
+
+
+class Meter:
+    """Measures the limits again and again, with memory and machine code made once."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._peaks = [Peak() for _ in range(threads)]
+        self._copies = [CachedCopy() for _ in range(threads)]
+        # Split before it is measured, so that "one core" and "all" copy the same bytes.
+        part = COPIED_BYTES // 4 // threads
+        self._arrays = [
+            (np.ones(part, np.float32), np.zeros(part, np.float32)) for _ in range(threads)
+        ]
+
+    def measure(self, repeats: int = 3) -> Limits:
+        """All limits, each the best of several."""
+        # These are short: other programs spoil most of few.
+        one_peak = max(self._measure_peaks(1) for _ in range(10 * repeats))
+        all_peak = max(self._measure_peaks(self.threads) for _ in range(10 * repeats))
+        one_copy = max(self._measure_copies(1) for _ in range(repeats))
+        all_copy = max(self._measure_copies(self.threads) for _ in range(repeats))
+        caches = []
+        for size in CACHED_BYTES:
+            one = max(self._measure_cached(size, 1) for _ in range(repeats))
+            together = max(self._measure_cached(size, self.threads) for _ in range(repeats))
+            caches.append((size, one, max(one, together)))
+        # On a busy machine one core may look better than all of them.
+        return Limits(
+            self.threads,
+            one_peak,
+            max(one_peak, all_peak),
+            one_copy,
+            max(one_copy, all_copy),
+            tuple(caches),
+        )
+
+    def _measure_peaks(self, threads: int) -> float:
+        """FLOP/s of all threads together, by the processor time of each."""
+        speeds = [0.0] * threads
+
+        def work(number: int) -> None:
+            speeds[number] = self._peaks[number].measure()
+
+        run_together([lambda n=n: work(n) for n in range(threads)])  # type: ignore[misc]
+        return sum(speeds)
+
+    def _measure_cached(self, size: int, threads: int) -> float:
+        """Bytes/s of all threads together inside of caches, by the processor time of each."""
+        speeds = [0.0] * threads
+
+        def work(number: int) -> None:
+            speeds[number] = self._copies[number].measure(size)
+
+        run_together([lambda n=n: work(n) for n in range(threads)])  # type: ignore[misc]
+        return sum(speeds)
+
+    def _measure_copies(self, threads: int) -> float:
+        """Bytes/s of all threads together, by the clock on the wall."""
+        shares = [self._arrays[n::threads] for n in range(threads)]
+
+        def work(number: int) -> None:
+            for source, target in shares[number]:
+                np.copyto(target, source)
+
+        begin = time.perf_counter()
+        run_together([lambda n=n: work(n) for n in range(threads)])  # type: ignore[misc]
+        moved = 2 * sum(source.nbytes for source, _ in self._arrays)
+        return moved / (time.perf_counter() - begin)
+
+
+def run_together(jobs: list[Callable[[], None]]) -> None:
+    """Run each job on a thread of its own, the first on this one."""
+    others = [threading.Thread(target=job) for job in jobs[1:]]
+    for thread in others:
+        thread.start()
+    jobs[0]()
+    for thread in others:
+        thread.join()

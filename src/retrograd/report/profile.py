@@ -1,0 +1,204 @@
+"""How long each kernel of a program takes on this machine.
+
+A variant of the step with time stamps around its kernels runs again and again on copies of the
+inputs; where the usual step writes new values over old ones, so does this one. What is measured is
+what the first thread sees, in the order and with the caches of a real step.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..codegen.clock import END, FIRST, NOW, STEP, TICKS, Clock
+from ..codegen.program import ProgramWriter
+from ..native import NativeProgram
+from ..runtime import kept
+from .kernels import KernelReport
+from .limits import Limits
+
+NumpyArray = np.ndarray[Any, Any]
+LEAST_RUNS = 5
+MOST_RUNS = 500
+LEAST_SPAN = 0.03
+"""Seconds between two readings of both clocks, from which the speed of the ticks follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelTime:
+    """What was measured of one kernel.
+
+    Args:
+        seconds: the median of its time in a step, all its runs together.
+        waiting: for which the first thread waited for others before it could start.
+        share: of the step.
+        limit: the least possible time: the larger of its arithmetic and its bytes; 0 where
+            nothing is known.
+        bound: which of the two: "FLOPs" or "bytes".
+    """
+
+    seconds: float
+    waiting: float
+    share: float
+    limit: float
+    bound: str
+
+    @property
+    def of_limit(self) -> float:
+        """The limit by the time; above 1 where the bytes came from a nearer cache."""
+        return self.limit / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The times of all kernels.
+
+    Args:
+        runs: how many steps were measured.
+        step: the median of the step as it is, in seconds, with its call from Python.
+        stamped: the same of the step with time stamps, without that call.
+        kernels: one for each kernel of the report, in its order.
+        waiting: seconds at the end of the step, in which the first thread waited for others.
+        limits: of this machine, as measured beside it.
+        threads: how many ran the step.
+    """
+
+    runs: int
+    step: float
+    stamped: float
+    kernels: tuple[KernelTime, ...]
+    waiting: float
+    limits: Limits
+    threads: int
+
+    @property
+    def all_waiting(self) -> float:
+        """Seconds in which the first thread waited for others."""
+        return self.waiting + sum(kernel.waiting for kernel in self.kernels)
+
+
+class Copies:
+    """A program bound to copies of its inputs.
+
+    Args:
+        program: the machine code, with a memory of its own.
+        arrays: the inputs.
+        replaced: for each output that is a new value of an input, the position of that input.
+    """
+
+    def __init__(
+        self, program: NativeProgram, arrays: Sequence[NumpyArray], replaced: dict[int, int]
+    ) -> None:
+        self.program = program
+        self._held = [np.array(array, order="C") for array in arrays]
+        for slot, position in program.inputs:
+            program.table[slot] = self._held[position].ctypes.data
+        pairs = program.plan.lifetimes.select([(i, o) for o, i in replaced.items()])
+        over = {target: source for source, target in pairs}
+        for position, number in enumerate(program.outputs):
+            buffer = program.buffers[number]
+            if buffer.kind != "arena":
+                continue
+            if position in over:
+                memory = self._held[over[position]]
+            else:
+                memory = np.zeros(buffer.shape, buffer.dtype)
+                self._held.append(memory)
+            program.table[program.slots[number]] = memory.ctypes.data
+
+    def run(self) -> float:
+        """Run once; the seconds that it took."""
+        begin = time.perf_counter()
+        self.program._execute({})
+        return time.perf_counter() - begin
+
+
+def measure_profile(
+    program: NativeProgram,
+    rows: Sequence[KernelReport],
+    arrays: Sequence[NumpyArray],
+    replaced: dict[int, int],
+    limits: Limits,
+    repeats: int | None,
+    seconds: float,
+    tell: Callable[[float], None] = lambda part: None,
+) -> Profile:
+    """Measure every kernel of a program.
+
+    Args:
+        program: the program; it is not run itself.
+        rows: its kernels.
+        arrays: the inputs; they are copied.
+        replaced: for each output that is a new value of an input, the position of that input.
+        limits: of this machine.
+        repeats: how many steps; by default as many as `seconds` allow, at least 5.
+        seconds: for how long.
+        tell: is told which part of the work is done.
+    """
+    clock = Clock(program.target.triple)
+    text = ProgramWriter(program.schedule, program.plan.places, program.target, clock).write()
+    stamped = program.duplicate(kept.assemble(text, program.target), [TICKS])
+    counts = (ctypes.c_int64 * clock.size).from_address(stamped.library.addresses[TICKS])
+    ticks = np.ctypeslib.as_array(counts)
+    marked = Copies(stamped, arrays, replaced)
+    plain = Copies(program.duplicate(), arrays, replaced)
+    for copies in (marked, plain, marked, plain):
+        copies.run()
+    steps: list[float] = []
+    found: list[NumpyArray] = []
+    begin = time.perf_counter()
+    while True:
+        ticks[:] = 0
+        marked.run()
+        now = time.perf_counter()
+        found.append(ticks.copy())
+        if len(found) == 1:
+            first = now
+        steps.append(plain.run())
+        done = min((now - begin) / seconds, len(steps) / LEAST_RUNS)
+        if repeats is not None:
+            done = len(steps) / repeats
+        elif len(steps) == MOST_RUNS:
+            done = 1.0
+        tell(min(done, 1.0))
+        if done >= 1.0:
+            break
+    time.sleep(max(0.0, first + LEAST_SPAN - time.perf_counter()))
+    marked.run()
+    second = (ticks[NOW] - found[0][NOW]) / (time.perf_counter() - first)
+    medians = np.median(np.array(found), axis=0) / second
+    threads = stamped.threads or 1
+    return Profile(
+        runs=len(steps),
+        step=statistics.median(steps),
+        stamped=float(medians[STEP]),
+        kernels=tuple(_tell_time(row, medians, limits, threads) for row in rows),
+        waiting=float(medians[END]),
+        limits=limits,
+        threads=threads,
+    )
+
+
+def _tell_time(row: KernelReport, medians: NumpyArray, limits: Limits, threads: int) -> KernelTime:
+    """What the counts say of a kernel."""
+    place = FIRST + 2 * row.number
+    seconds, waiting = float(medians[place]), float(medians[place + 1])
+    arithmetic, moving = (
+        row.runs * part
+        for part in limits.times(
+            row.flops / row.runs * row.width / 4, row.bytes / row.runs, threads
+        )
+    )
+    return KernelTime(
+        seconds=seconds,
+        waiting=waiting,
+        share=seconds / float(medians[STEP]),
+        limit=max(arithmetic, moving),
+        bound="FLOPs" if arithmetic >= moving else "bytes",
+    )
