@@ -6,7 +6,7 @@ import datetime
 import os
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def to_json(
         "machine": machine,
         "versions": collect_versions(measurements),
         "options": options,
-        "limits": asdict(limits),
+        "limits": limits.as_dict(),
         "workloads": [_workload_to_json(m, limits) for m in measurements],
     }
 

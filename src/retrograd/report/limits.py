@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,10 @@ class Limits:
         )
         highest = {name: max(mine[name], theirs[name]) for name in mine if name != "caches"}
         return Limits(**highest, caches=caches)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as JSON would have it."""
+        return asdict(self) | {"caches": [list(cache) for cache in self.caches]}
 
     def seconds(self, flops: float, moved: float) -> float:
         """The least time of a step on all cores: the larger of its arithmetic and its bytes."""
