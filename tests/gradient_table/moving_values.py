@@ -76,6 +76,18 @@ def _reductions() -> Iterable[Value]:
         yield Value(
             "min", primitive("min", axes=axes), lambda x, a=axes: np.min(x, a), (x,), note=note
         )
+        if dtype.startswith("float"):
+            yield Value(
+                "moments",
+                primitive("moments", axes=axes),
+                lambda x, a=axes: (
+                    np.mean(x, a, np.float64).astype(x.dtype),
+                    np.var(x, a, np.float64).astype(x.dtype),
+                ),
+                (x,),
+                4.0,
+                note,
+            )
     for dtype, axis in itertools.product(NUMBERS, (0, 2)):
         x = numbers(dtype, (2, 3, 4))
         note = f"axis{axis}"

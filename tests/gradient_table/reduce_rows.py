@@ -51,6 +51,20 @@ def _sum() -> list[Row]:
     return rows
 
 
+def _moments() -> list[Row]:
+    """Both outputs, and each alone."""
+    rows = []
+    cases = (((5,), (0,)), ((2, 3), (0,)), ((2, 3), (1,)), ((3, 1, 4), (0, 2)), ((1,), (0,)))
+    for shape, axes in (*cases, ((0, 3), (1,))):
+        function = primitive("moments", axes=axes)
+        note = _axes_note(axes)
+        rows.append(Row("moments", function, (anywhere,), (shape,), note))
+        for output, name in enumerate(("mean", "variance")):
+            bent = lambda x, f=function, o=output: f(x * x * x + x)[o]  # noqa: E731
+            rows.append(Row("moments", bent, (anywhere,), (shape,), f"{note}_{name}"))
+    return rows
+
+
 def _extrema() -> list[Row]:
     rows = []
     for name in ("max", "min"):
@@ -126,4 +140,4 @@ def _dot() -> list[Row]:
     return rows
 
 
-ROWS: list[Row] = [*_sum(), *_extrema(), *_prod(), *_dot()]
+ROWS: list[Row] = [*_sum(), *_moments(), *_extrema(), *_prod(), *_dot()]

@@ -6,18 +6,24 @@ from ..ir.loops import LoopNest
 
 
 def choose_vector_axis(nest: LoopNest) -> int | None:
-    """The axis along which most accesses are contiguous."""
+    """The axis along which most accesses are contiguous.
+
+    Where axes are reduced, what lies outside of their loops counts little.
+    """
     best, best_score = None, 0
+    reduced = {axis for axis, flag in enumerate(nest.reduced) if flag}
+    inside = [not reduced or bool(axes & reduced) for axes in dependences(nest)]
     forbidden = _scattered_axes(nest)
     for axis, extent in enumerate(nest.extents):
         if extent < 2 or axis in forbidden:
             continue
         score = 0
-        for expression in nest.expressions:
+        for expression, moving in zip(nest.expressions, inside, strict=True):
             if expression.access is not None:
-                score += _score(expression.access.strides[axis], 4)
+                score += _score(expression.access.strides[axis], 4 if moving else 1)
         for store in nest.stores:
-            score += _score(store.access.strides[axis], 8)
+            within = store.reduction is None or not reduced
+            score += _score(store.access.strides[axis], 8 if within else 1)
         score = score * 16 + min(extent, 15)
         if score >= best_score:
             best, best_score = axis, score

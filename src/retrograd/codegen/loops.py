@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..ir.loops import Access, Expression, LoopNest, Store
-from .accumulators import Accumulator
 from .axes import choose_vector_axis, dependences
 from .elementwise import emit_elementwise
 from .emit import Function
 from .memory import MemoryEmitter
+from .running import Running, start_reductions
 from .vectors import Value, VectorMath
 
 CHUNK = 128
@@ -51,7 +51,7 @@ class LoopEmitter:
         self.memory = MemoryEmitter(nest, self.f, pointers, self.vector, self.unrolled)
         self.values: dict[int, list[Value]] = {}
         self.lanes, self.copies = 1, 1
-        self.sums: dict[int, tuple[Accumulator, list[list[str]], list[list[str]]]] = {}
+        self.running: list[Running] = []
 
     def _lanes(self, vector_bytes: int) -> int:
         """Lanes for the widest dtype that is computed with along the vector axis."""
@@ -75,7 +75,9 @@ class LoopEmitter:
         if not any(nest.reduced):
             return self._choose_short()
         most = COPIES
-        while most > 1 and most * len(nest.expressions) > UNROLLED:
+        within = {axis for axis, flag in enumerate(nest.reduced) if flag}
+        body = sum(bool(axes & within) for axes in self.axes_of)
+        while most > 1 and most * body > UNROLLED:
             most //= 2
         vectors = nest.extents[self.vector] // self.width
         innermost = self.order[-1]
@@ -164,31 +166,20 @@ class LoopEmitter:
         side_by_side = self.copies
         count = self.most if self._is_reduced(self.unrolled) else self.copies
         chunk = self.chunk_level = self._find_chunk_level(level)
-        self.sums = {}
-        for order, store in enumerate(self.nest.stores):
-            if store.reduction is None:
-                continue
-            sum_ = Accumulator(self.nest, store, self.f)
-            inner = [sum_.reserve(lanes) for _ in range(count)]
-            outer = [sum_.reserve(lanes) for _ in range(count)] if chunk is not None else []
-            for slots in (*inner, *outer):
-                sum_.write(slots, sum_.neutral(lanes))
-            self.sums[order] = sum_, inner, outer
+        folded, across = self._is_reduced(self.unrolled), self._is_reduced(self.vector)
+        chunked = chunk is not None
+        self.running = start_reductions(
+            self.nest, self.f, lanes, count, folded, across, chunked, self._value
+        )
         self._open_reduced(level)
         self.lanes, self.memory.mask = outside
         self.copies = side_by_side
-        for sum_, inner, outer in self.sums.values():
-            results = [sum_.read(slots, lanes) for slots in outer or inner]
-            if self._is_reduced(self.unrolled):
-                while len(results) > 1:
-                    pairs = zip(results[::2], results[1::2], strict=True)
-                    results = [sum_.combine(a, b) for a, b in pairs]
-            for copy, values in enumerate(results):
-                if self._is_reduced(self.vector):
-                    values = sum_.across(values)
-                self.memory.shift = copy * self.width
-                self.memory.store(sum_.store.access, values[-1])
-            self.memory.shift = 0
+        for running in self.running:
+            for store, values in zip(running.stores, running.results(), strict=True):
+                for copy, value in enumerate(values):
+                    self.memory.shift = copy * self.width
+                    self.memory.store(store.access, value)
+        self.memory.shift = 0
 
     def _is_reduced(self, axis: int | None) -> bool:
         return axis is not None and self.nest.reduced[axis]
@@ -247,13 +238,9 @@ class LoopEmitter:
             self._flush()
 
     def _flush(self) -> None:
-        """Add the inner partial results to the outer ones."""
-        lanes = self.width if self._is_reduced(self.vector) else self.lanes
-        for sum_, inner, outer in self.sums.values():
-            for near, far in zip(inner, outer, strict=True):
-                total = sum_.combine(sum_.read(far, lanes), sum_.read(near, lanes))
-                sum_.write(far, total)
-                sum_.write(near, sum_.neutral(lanes))
+        """The end of a chunk."""
+        for running in self.running:
+            running.flush()
 
     # -- expressions --------------------------------------------------------------------------
 
@@ -304,11 +291,13 @@ class LoopEmitter:
 
     def _finish(self) -> None:
         """At the innermost point: accumulate or store."""
-        for order, store in enumerate(self.nest.stores):
+        for running in self.running:
             for copy in range(self.copies):
-                if store.reduction is not None:
-                    self._accumulate(order, copy)
-                    continue
+                self._accumulate(running, copy)
+        for store in self.nest.stores:
+            if store.reduction is not None:
+                continue
+            for copy in range(self.copies):
                 value = self._value(store.expression, copy, self.lanes)
                 self.memory.shift = copy * self._step(self.unrolled or 0) if copy else 0
                 if store.index is not None:
@@ -317,14 +306,12 @@ class LoopEmitter:
                     self.memory.store(store.access, value)
                 self.memory.shift = 0
 
-    def _accumulate(self, order: int, copy: int) -> None:
-        sum_, inner, _ = self.sums[order]
-        values = [self._value(part, copy, self.lanes) for part in sum_.parts]
-        tail = self.memory.tail(self.lanes)
-        if tail is not None and self._is_reduced(self.vector):
-            values = sum_.only(tail, values)
-        slots = inner[copy]
-        sum_.write(slots, sum_.combine(sum_.read(slots, self.lanes), values))
+    def _accumulate(self, running: Running, copy: int) -> None:
+        values = [self._value(part, copy, self.lanes) for part in running.parts]
+        across = self._is_reduced(self.vector)
+        tail = self.memory.tail(self.lanes) if across else None
+        terms = (self.memory.mask or self.lanes) if across else 1
+        running.add(copy, values, tail, terms)
 
 
 def without_reduction(nest: LoopNest) -> LoopNest:

@@ -14,7 +14,7 @@ from typing import Any
 from .graph import Node
 from .types import DType
 
-REDUCTIONS = ("sum", "max", "min", "prod", "argmax", "argmin")
+REDUCTIONS = ("sum", "max", "min", "prod", "argmax", "argmin", "mean", "variance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,8 @@ class Store:
         expression: the value.
         reduction: one of REDUCTIONS.
         position: the expression that argmax and argmin store, of the best value (the one with
-            the least position among equals).
+            the least position among equals). For mean and variance a value near the terms, the
+            same for all of them: what is summed is the distance from it.
         index: an expression that is added to the address, times `scale`; it must lie in
             [0, limit). The value is then added to what is there, in the order of the loops.
     """

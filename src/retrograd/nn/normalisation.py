@@ -7,10 +7,9 @@ from typing import Any
 
 from ..errors import ShapeError
 from ..ops import creation
-from ..ops.arithmetic import square
 from ..ops.comparison import stop_gradient
+from ..ops.moments import moments
 from ..ops.promotion import convert
-from ..ops.reduce import mean
 from ..ops.transcendental import rsqrt
 from ..trace import Array
 from .layer import Layer, as_count, as_input, as_number, check_features, place_of
@@ -81,11 +80,9 @@ class BatchNorm(Layer):
                 fix="use a larger batch (drop a last batch of one row), or model.eval()",
             )
         axes = tuple(range(value.type.ndim - 1))
-        center = mean(value, axes)
-        centred = value - center
-        variance = mean(square(centred), axes)
+        center, variance = moments(value, axes)
         self._follow(center, variance * (count / (count - 1)))
-        return centred * (self.weight * rsqrt(variance + self.eps)) + self.bias
+        return (value - center) * (self.weight * rsqrt(variance + self.eps)) + self.bias
 
     def _follow(self, center: Array, variance: Array) -> None:
         """Move the running statistics towards those of the batch."""
@@ -138,9 +135,8 @@ class LayerNorm(Layer):
         check_features(self, value, self.features)
         if value.type.size == 0:
             return value
-        centred = value - mean(value, -1, keepdims=True)
-        variance = mean(square(centred), -1, keepdims=True)
-        return centred * rsqrt(variance + self.eps) * self.weight + self.bias
+        center, variance = moments(value, -1, keepdims=True)
+        return (value - center) * rsqrt(variance + self.eps) * self.weight + self.bias
 
     def config(self) -> dict[str, Any]:
         return {"features": self.features, "eps": self.eps}

@@ -7,7 +7,8 @@ from typing import Any
 from ..errors import ShapeError
 from ..ir.types import float32
 from ..trace import Array
-from . import arithmetic, comparison, reduce, transcendental
+from . import comparison, reduce, transcendental
+from .moments import moments
 from .promotion import as_array, convert
 from .shape import check_axes, check_axis, reshape, transpose
 
@@ -22,12 +23,13 @@ def var(x: Any, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Arra
     """
     value = as_array(x)
     axes = check_axes(axis, value.type.ndim, "var")
-    centred = value - reduce.mean(value, axes, keepdims=True)
-    total = reduce.sum(arithmetic.square(centred), axes, keepdims)
+    _, variance = moments(value, axes, keepdims)
+    if ddof == 0:
+        return variance
     count = 1
     for a in axes:
         count *= value.type.shape[a]
-    return total * (1.0 / (count - ddof)) if count > ddof else total * float("nan")
+    return variance * (count / (count - ddof) if count > ddof else float("nan"))
 
 
 def std(x: Any, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Array:

@@ -13,7 +13,13 @@ from .inner_programs import lower_call, lower_scan
 from .movement import lower_concatenate, lower_movement, lower_pad, lower_reshape
 from .nests import collapse
 from .pipeline import prepare
-from .reductions import POSITIONS, REDUCTIONS, lower_position, lower_reduction
+from .reductions import (
+    POSITIONS,
+    REDUCTIONS,
+    lower_moments,
+    lower_position,
+    lower_reduction,
+)
 from .routines import lower_cumsum, lower_random_bits, lower_random_fold
 from .values import Values
 from .window_scatter import lower_window_scatter
@@ -28,6 +34,7 @@ Rule = Callable[[Values, Node], bool]
 RULES: dict[str, Rule] = {
     **dict.fromkeys(REDUCTIONS, lower_reduction),
     **dict.fromkeys(POSITIONS, lower_position),
+    "moments": lower_moments,
     "window_sum": lower_window_sum,
     "window_max": lower_window_max,
     "window_gather": lower_window_gather,
