@@ -11,6 +11,7 @@ from ..errors import DTypeError, ShapeError
 from ..ir import ArrayType, declare
 from ..ir.types import float32
 from ..trace import Array, bind
+from . import batch_rules
 from .promotion import as_array, convert
 from .reduce import spread, sum_p
 from .shape import Sizes, check_axes, reshape
@@ -75,7 +76,14 @@ def _backward(
     return [result]
 
 
-moments_p = declare("moments", infer=_infer, evaluate=_evaluate, jvp=_jvp, backward=_backward)
+moments_p = declare(
+    "moments",
+    infer=_infer,
+    evaluate=_evaluate,
+    jvp=_jvp,
+    backward=_backward,
+    batch=batch_rules.several_axes,
+)
 
 
 def moments(x: Any, axis: Any = None, keepdims: bool = False) -> tuple[Array, Array]:
