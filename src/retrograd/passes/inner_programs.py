@@ -6,9 +6,11 @@ from ..ir import Atom, Graph, Node, Variable
 from ..ir.loops import Body, Repeat
 from ..ir.types import DTYPES
 from .arena import ALIGNMENT, plan_arena
+from .rewriting import inside_too
 from .values import Values
 
 
+@inside_too
 def inline(graph: Graph) -> Graph:
     """The graph with the bodies of custom_gradient in the place of the nodes that hold them."""
     if not any(node.primitive.name == "custom_gradient" for node in graph.nodes):

@@ -12,7 +12,6 @@ from .indexing import lower_gather, lower_scatter, lower_scatter_along
 from .inner_programs import lower_call, lower_scan
 from .movement import lower_concatenate, lower_movement, lower_pad, lower_reshape
 from .nests import collapse
-from .pipeline import prepare
 from .reductions import (
     POSITIONS,
     REDUCTIONS,
@@ -69,7 +68,7 @@ def lower(graph: Graph, elementwise: frozenset[str], separate: bool = False) -> 
     """
     values = Values(graph)
     plan_borders(values)
-    values.lower_inside = lambda inner: lower(prepare(inner), elementwise, separate=True)
+    values.lower_inside = lambda inner: lower(inner, elementwise, separate=True)
     for node in graph.nodes:
         values.node = node
         name = node.primitive.name

@@ -5,12 +5,15 @@ from __future__ import annotations
 from ..ir import Constant, Node
 from ..ir.loops import Guard
 from .nests import Affine, IndexMap, NestBuilder, View, reshape_view
-from .values import EXPRESSIONS, Lazy, Values
+from .values import COST_TO_SHARE, EXPRESSIONS, Lazy, Values
 
 
 def lower_movement(values: Values, node: Node) -> bool:
     """A view where the input is in memory, else computed where it is used."""
     atom, output = node.inputs[0], node.outputs[0]
+    if node.primitive.name == "broadcast" and values.uses.get(id(output), 0) > 1:
+        if values.cost_of(atom) > COST_TO_SHARE:
+            values.materialise(atom)  # rather than all that it is repeated to
     if isinstance(atom, Constant) and not any(atom.value.strides):
         values.later(node)
     elif isinstance(values.known.get(id(atom)), View) or isinstance(atom, Constant):

@@ -6,10 +6,27 @@ from collections.abc import Callable
 
 from ..config import get_config
 from ..ir import Graph, verify
+from .fold_constants import fold_constants
 from .inner_programs import inline
+from .merge_equal import merge_equal
+from .remove_dead_code import remove_dead_code
+from .save_sums import save_sums
+from .scalars_first import scalars_first
+from .simplify import simplify
+from .sink_gathers import sink_gathers
 from .turn_dots import turn_dots
 
-PASSES: tuple[Callable[[Graph], Graph], ...] = (inline, turn_dots)
+PASSES: tuple[Callable[[Graph], Graph], ...] = (
+    inline,
+    save_sums,
+    fold_constants,
+    simplify,
+    merge_equal,
+    sink_gathers,
+    remove_dead_code,
+    scalars_first,
+    turn_dots,
+)
 """Each takes a Graph and gives one that computes the same; any may be left out but `inline`."""
 
 

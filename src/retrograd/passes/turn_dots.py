@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import Counter
 
 from ..ir import Graph, Node
+from .rewriting import inside_too
 
 
+@inside_too
 def turn_dots(graph: Graph) -> Graph:
     """`transpose(dot(a, b))` as `dot(b, a)` where that is the transposition."""
     uses = Counter(id(atom) for node in graph.nodes for atom in node.inputs)
