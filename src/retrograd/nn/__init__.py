@@ -51,8 +51,11 @@ from .linear import Linear
 from .module import Module
 from .normalisation import BatchNorm, LayerNorm
 from .pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from .recurrent import GRU, LSTM, RNN
+from .recurrent_cells import GRUCell, LSTMCell, RNNCell
 from .sequential import Sequential
 from .shape import Flatten, Rescale
+from .torch_weights import load_torch_state, torch_state
 
 __all__ = [
     "AvgPool1d",
@@ -68,10 +71,14 @@ __all__ = [
     "Embedding",
     "Flatten",
     "GELU",
+    "GRU",
+    "GRUCell",
     "HardSigmoid",
     "HardSwish",
     "HardTanh",
     "Identity",
+    "LSTM",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -81,6 +88,8 @@ __all__ = [
     "Mish",
     "Module",
     "PReLU",
+    "RNN",
+    "RNNCell",
     "ReLU",
     "ReLU6",
     "Rescale",
@@ -102,6 +111,7 @@ __all__ = [
     "identity",
     "init",
     "leaky_relu",
+    "load_torch_state",
     "log_softmax",
     "mish",
     "relu",
@@ -113,4 +123,5 @@ __all__ = [
     "softplus",
     "softsign",
     "tanh",
+    "torch_state",
 ]

@@ -22,6 +22,8 @@ from . import (
     linear,
     normalisation,
     pooling,
+    recurrent,
+    recurrent_cells,
     sequential,
     shape,
 )
@@ -41,6 +43,8 @@ LAYERS: dict[str, type[Layer]] = {
         linear,
         normalisation,
         pooling,
+        recurrent,
+        recurrent_cells,
         sequential,
         shape,
     )

@@ -43,11 +43,16 @@ class Dropout(Layer):
 
     def __call__(self, x: Any) -> Array:
         value = as_floating(x)
-        if not self.training or self.p == 0.0:
-            return value
-        kept = 1.0 - self.p
-        mask = random.bernoulli(kept, value.type.shape)
-        return where(mask, value * (1.0 / kept if kept else 0.0), 0.0)
+        return drop(value, self.p) if self.training else value
 
     def config(self) -> dict[str, Any]:
         return {"p": self.p}
+
+
+def drop(x: Array, p: float) -> Array:
+    """An array with elements set to 0 at random, the others scaled up by `1 / (1 - p)`."""
+    if p == 0.0:
+        return x
+    kept = 1.0 - p
+    mask = random.bernoulli(kept, x.type.shape)
+    return where(mask, x * (1.0 / kept if kept else 0.0), 0.0)

@@ -23,6 +23,8 @@ from .weights import collect_arrays
 
 Shapes = dict[str, tuple[int, ...]]
 DEPTH_IN_FILE = 4
+INITIALISERS = ("init", "recurrent_init")
+"""The arguments of layers that say how weights are drawn."""
 
 
 def describe_architecture(model: Module) -> dict[str, Any]:
@@ -132,7 +134,8 @@ def _without_init(form: Any) -> Any:
     if not isinstance(form, dict):
         return form
     return {
-        key: "default" if key == "init" else _without_init(value) for key, value in form.items()
+        key: "default" if key in INITIALISERS else _without_init(value)
+        for key, value in form.items()
     }
 
 
@@ -142,13 +145,19 @@ def _restore_init(module: Any, form: Any, name: str) -> None:
     if isinstance(module, Sequential):
         for item, inner in zip(module.layers, config["layers"], strict=True):
             _restore_init(item, inner, name)
-    elif "init" in config and "_init" in module.__dict__:
-        try:
-            module.__dict__["_init"] = get_initialiser(config["init"], type(module).__name__)
-        except RetrogradError as error:
-            raise _cannot_build(name, error) from error
-        except Exception as error:  # numbers that are none
-            raise damaged_json(name, f"an initialiser makes no sense ({error!r:.200})") from error
+        return
+    for key in INITIALISERS:
+        if key in config and isinstance(module, Layer):
+            try:
+                found = get_initialiser(config[key], type(module).__name__)
+            except RetrogradError as error:
+                raise _cannot_build(name, error) from error
+            except Exception as error:  # numbers that are none
+                reason = f"an initialiser makes no sense ({error!r:.200})"
+                raise damaged_json(name, reason) from error
+            for _, inner in module.modules():  # the cells of a recurrent layer too
+                if f"_{key}" in inner.__dict__:
+                    inner.__dict__[f"_{key}"] = found
 
 
 def _cannot_build(name: str, error: RetrogradError) -> FileFormatError:
