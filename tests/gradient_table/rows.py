@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.gradient_table import (
+    attention_rows,
     control_rows,
     elementwise_rows,
     index_rows,
@@ -21,4 +22,5 @@ ROWS: list[Row] = [
     *order_rows.ROWS,
     *window_rows.ROWS,
     *control_rows.ROWS,
+    *attention_rows.ROWS,
 ]

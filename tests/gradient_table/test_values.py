@@ -10,7 +10,13 @@ import pytest
 import retrograd as rg
 from retrograd import tree
 from retrograd.ops.random import philox
-from tests.gradient_table import control_values, elementwise_values, moving_values, window_values
+from tests.gradient_table import (
+    attention_values,
+    control_values,
+    elementwise_values,
+    moving_values,
+    window_values,
+)
 from tests.gradient_table.control_values import philox_by_hand
 from tests.gradient_table.table import NumpyArray
 from tests.gradient_table.values import Value
@@ -20,6 +26,7 @@ ROWS: list[Value] = [
     *moving_values.VALUES,
     *control_values.VALUES,
     *window_values.VALUES,
+    *attention_values.VALUES,
 ]
 
 

@@ -42,20 +42,25 @@ from .activations import (
     softsign,
     tanh,
 )
+from .attention import MultiHeadAttention
 from .buffer import Buffer
 from .build import build_layer, describe_layer
 from .convolution import Conv1d, Conv2d, Conv3d, ConvTranspose2d
+from .dot_product_attention import scaled_dot_product_attention
 from .dropout import Dropout
 from .embedding import Embedding
 from .linear import Linear
 from .module import Module
 from .normalisation import BatchNorm, LayerNorm
 from .pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from .positions import SinusoidalPositions, rotary, sinusoidal_positions
 from .recurrent import GRU, LSTM, RNN
 from .recurrent_cells import GRUCell, LSTMCell, RNNCell
 from .sequential import Sequential
 from .shape import Flatten, Rescale
 from .torch_weights import load_torch_state, torch_state
+from .transformer import TransformerDecoder, TransformerEncoder
+from .transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 
 __all__ = [
     "AvgPool1d",
@@ -87,6 +92,7 @@ __all__ = [
     "MaxPool2d",
     "Mish",
     "Module",
+    "MultiHeadAttention",
     "PReLU",
     "RNN",
     "RNNCell",
@@ -97,10 +103,15 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositions",
     "Softmax",
     "Softplus",
     "Softsign",
     "Tanh",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "build_layer",
     "describe_layer",
     "elu",
@@ -116,9 +127,12 @@ __all__ = [
     "mish",
     "relu",
     "relu6",
+    "rotary",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",
+    "sinusoidal_positions",
     "softmax",
     "softplus",
     "softsign",

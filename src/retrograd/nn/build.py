@@ -16,16 +16,20 @@ from ..ops.random import default_generator
 from . import (
     activation_layers,
     activations,
+    attention,
     convolution,
     dropout,
     embedding,
     linear,
     normalisation,
     pooling,
+    positions,
     recurrent,
     recurrent_cells,
     sequential,
     shape,
+    transformer,
+    transformer_layers,
 )
 from .layer import Layer
 from .module import Module
@@ -37,6 +41,7 @@ LAYERS: dict[str, type[Layer]] = {
     name: getattr(module, name)
     for module in (
         activation_layers,
+        attention,
         convolution,
         dropout,
         embedding,
@@ -45,10 +50,14 @@ LAYERS: dict[str, type[Layer]] = {
         pooling,
         recurrent,
         recurrent_cells,
+        positions,
         sequential,
         shape,
+        transformer,
+        transformer_layers,
     )
     for name in module.__all__
+    if isinstance(getattr(module, name), type)
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(activations, name) for name in activations.__all__

@@ -59,6 +59,19 @@ def check_features(layer: Module, x: Array, features: int, axes: str = "features
         )
 
 
+def check_sequence(layer: Module, x: Array, features: int, name: str = "the input") -> None:
+    """The input is (batch, time, features)."""
+    check_features(layer, x, features)
+    if x.type.ndim != 3:
+        raise ShapeError(
+            f"{place_of(layer)}: expected {name} of shape (batch, time, {features}), received "
+            f"{x.type.shape}.",
+            fix="add an axis for the batch: x[None]"
+            if x.type.ndim == 2
+            else "reshape it: the batch comes first, the features last",
+        )
+
+
 def check_images(layer: Module, x: Array, rank: int, channels: int | None) -> None:
     """The input is (batch, *space, channels)."""
     shape = x.type.shape

@@ -58,17 +58,22 @@ def _infer_bits(state: ArrayType, *, shape: Shape) -> tuple[ArrayType]:
 
 
 def _evaluate_bits(state: Any, *, shape: Shape) -> tuple[Any]:
+    return (bits_from(state, 0, shape),)
+
+
+def bits_from(state: Any, first: int, shape: Shape) -> Any:
+    """The words of a draw from block `first` on, four words a block, as an ndarray of a shape."""
     size = math.prod(shape)
-    blocks = -(-size // 4)
-    zeros = np.zeros(blocks, np.uint64)
+    places = np.arange(first, first - (-size // 4), dtype=np.uint64)
+    zeros = np.zeros(len(places), np.uint64)
     counter = [
-        np.arange(blocks, dtype=np.uint64) & MASK,
-        np.arange(blocks, dtype=np.uint64) >> HALF,
+        places & MASK,
+        places >> HALF,
         zeros + np.uint64(state[2]),
         zeros + np.uint64(state[3]),
     ]
     words = philox(counter, (int(state[0]), int(state[1])))
-    return (np.stack(words, axis=1).reshape(-1)[:size].astype(np.uint32).reshape(shape),)
+    return np.stack(words, axis=1).reshape(-1)[:size].astype(np.uint32).reshape(shape)
 
 
 random_bits_p = declare(
