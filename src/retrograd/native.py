@@ -8,13 +8,15 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
+from .codegen.clock import STAMPS, Clock, write_stamps
 from .codegen.elementwise import ROWS
 from .codegen.program import ProgramWriter
+from .codegen.steps import ARENA, CODE, ENTRIES, FUNCTIONS, ROOT, TICKS, write_steps
 from .codegen.team import write_team
 from .config import get_config
 from .errors import IndexRangeError, VerificationError
@@ -27,7 +29,9 @@ from .passes.lowering import lower
 from .passes.pipeline import PASSES, prepare
 from .runtime import jit, kept
 from .runtime.buffers import GUARD, Memory, array_at
-from .runtime.plan import Plan
+from .runtime.jit import Library
+from .runtime.libraries import find_kernels, load_library, make_kernels
+from .runtime.plan import Plan, link
 from .runtime.processors import choose_thread_count
 from .runtime.target import Target, host_target
 from .runtime.threads import get_pool
@@ -60,17 +64,23 @@ class NativeProgram:
         start = time.perf_counter()
         known = fingerprint(graph)
         self.name, constants = ("", []) if known is None else (self._name(known[0]), known[1])
-        found = kept.load_plan(self.name, constants) if self.name else None
+        plan = kept.load_plan(self.name, constants) if self.name else None
+        libraries = None if plan is None else self._load_libraries(plan)
         self.times.cache = time.perf_counter() - start
-        self.cached = found is not None
-        self.plan, code = found or self._make(constants)
+        self.cached = libraries is not None
+        self.compiled = 0  # kernels that were neither in memory nor in the cache
+        if plan is None or libraries is None:
+            plan, libraries = self._make(constants)
+        self.plan, self.libraries = plan, libraries
         self.buffers, self.outputs = self.plan.buffers, self.plan.outputs
         self.slots, self.callbacks = self.plan.slots, self.plan.callbacks
         self.distinct, self.shared = self.plan.distinct, self.plan.shared
         self.arena = Arena(self.plan.places, self.plan.size)
         start = time.perf_counter()
-        self.library = jit.load(code, ["step"])
-        self.function = jit.function(self.library, "step", 4 if self.shared else 1)
+        steps, name = load_steps(), "step_shared" if self.shared else "step"
+        self.address = steps.addresses[name]
+        self.function = jit.function(steps, name, 4 if self.shared else 1)
+        self.start, self.words = plan.start, plan.link(self._list_addresses())
         self.times.load = time.perf_counter() - start
         self._prepare()
 
@@ -81,7 +91,21 @@ class NativeProgram:
         passes = [apply.__name__ for apply in PASSES]
         return kept.name_plan(graph, self.target, [self.poison, *passes])
 
-    def _make(self, constants: Sequence[NumpyArray]) -> tuple[Plan, bytes]:
+    def _load_libraries(self, plan: Plan) -> list[Library] | None:
+        """The libraries that a plan names; None where a kernel is missing."""
+        found = [load_library(name, self.target) for name in plan.libraries]
+        libraries = [library for library in found if library is not None]
+        known = set(FUNCTIONS).union(*(library.addresses for library in libraries))
+        return libraries if known.issuperset(filter(None, plan.links)) else None
+
+    def _list_addresses(self) -> dict[str, int]:
+        """The functions that records may call, by name."""
+        addresses = dict(load_steps().addresses)
+        for library in self.libraries:
+            addresses.update(library.addresses)
+        return addresses
+
+    def _make(self, constants: Sequence[NumpyArray]) -> tuple[Plan, list[Library]]:
         """The plan and the machine code, by all stages; kept for the next process."""
         schedule = self.schedule
         start = time.perf_counter()
@@ -90,7 +114,16 @@ class NativeProgram:
         self.times.passes += time.perf_counter() - start
         start = time.perf_counter()
         writer = ProgramWriter(schedule, arena.places, self.target)
-        text = writer.write()
+        found = find_kernels(writer.kernels, self.target)
+        new = [name for name in writer.kernels if name not in found]
+        text = writer.text(new)
+        self.compiled = len(new)
+        self.times.text = time.perf_counter() - start
+        start = time.perf_counter()
+        libraries = list(dict.fromkeys(found.values()))
+        if new:
+            libraries.append(make_kernels(text, new, self.target))
+        self.times.llvm = time.perf_counter() - start
         plan = Plan(
             buffers=schedule.buffers,
             outputs=schedule.outputs,
@@ -101,17 +134,18 @@ class NativeProgram:
             callbacks=writer.callbacks,
             status_slot=writer.status_slot,
             callback_slot=writer.callback_slot,
+            table_size=writer.layout.size,
             shared=writer.shared,
             lifetimes=lifetimes,
-            distinct=len(writer.known),
+            distinct=len(writer.kernels),
+            start=writer.start,
+            words=np.array(writer.words, np.int64),
+            links=writer.links,
+            libraries=[library.name for library in libraries],
         )
-        self.times.text = time.perf_counter() - start
-        start = time.perf_counter()
-        code, name = kept.assemble_named(text, self.target)
-        self.times.llvm = time.perf_counter() - start
         if self.name:
-            kept.keep_plan(self.name, plan, constants, name)
-        return plan, code
+            kept.keep_plan(self.name, plan, constants)
+        return plan, libraries
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -123,22 +157,25 @@ class NativeProgram:
 
     @property
     def text(self) -> str:
-        """The LLVM text, written anew."""
-        return ProgramWriter(self.schedule, self.plan.places, self.target).write()
+        """The LLVM text of all its kernels, written anew."""
+        return ProgramWriter(self.schedule, self.plan.places, self.target).text()
 
-    def duplicate(self, code: bytes | None = None, names: Sequence[str] = ()) -> NativeProgram:
+    def duplicate(self, clock: Clock | None = None) -> NativeProgram:
         """This program once more, with memory of its own.
 
         Args:
-            code: other machine code of the same kernels; its function is `step` too.
-            names: more symbols of that code whose addresses are wanted.
+            clock: counts the ticks of its kernels.
         """
         other = copy.copy(self)
         other.poison = False
-        if code is not None:
-            other.library = jit.load(code, ["step", *names])
-            other.function = jit.function(other.library, "step", 4 if self.shared else 1)
+        if clock is not None:
+            writer = ProgramWriter(self.schedule, self.plan.places, self.target, clock)
+            words = np.array(writer.words, np.int64)
+            addresses = {**self._list_addresses(), **load_stamps().addresses}
+            other.start, other.words = writer.start, link(words, writer.links, addresses)
         other._prepare()
+        if clock is not None:
+            other.table[TICKS] = clock.make_counts().ctypes.data
         return other
 
     # -- running --------------------------------------------------------------------------------
@@ -146,10 +183,12 @@ class NativeProgram:
     def _prepare(self) -> None:
         buffers = self.buffers
         self.memory = Memory(self.arena.size, self.poison)
-        self.table = np.zeros(self.plan.callback_slot + 1, np.int64)
+        self.table = np.zeros(self.plan.table_size, np.int64)
         for slot, value in self.plan.constants:
             self.table[slot] = value.ctypes.data
-        self.table[0] = self.memory.address
+        self.table[ARENA] = self.memory.address
+        self.table[CODE] = self.words.ctypes.data + 8 * self.start
+        self.table[ROOT] = self.table.ctypes.data
         self.inputs: list[tuple[int, int]] = []
         self.fresh: list[int] = []
         for number, slot in self.slots.items():
@@ -205,7 +244,7 @@ class NativeProgram:
         if self.threads == 1:
             return self.function(self.table_address, 0, 1, 0)
         pool = get_pool(self.threads, lambda: kept.assemble(write_team(host_target().triple)))
-        return pool.run(self.library.addresses["step"], self.table_address)
+        return pool.run(self.address, self.table_address)
 
     def _execute(self, live: dict[int, NumpyArray]) -> None:
         """Call the machine code, with all pointers in the table."""
@@ -256,6 +295,18 @@ class NativeProgram:
         except BaseException as error:
             self._error = error
             self.table[self.plan.status_slot] = 2  # the status: the step returns
+
+
+@lru_cache(maxsize=1)
+def load_steps() -> Library:
+    """The machine code of steps, which is that of all programs."""
+    return jit.load(kept.assemble(write_steps()), [*ENTRIES, *FUNCTIONS])
+
+
+@lru_cache(maxsize=1)
+def load_stamps() -> Library:
+    """The machine code of time stamps."""
+    return jit.load(kept.assemble(write_stamps(host_target().triple)), STAMPS)
 
 
 def run(graph: Graph, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:

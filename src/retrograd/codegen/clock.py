@@ -1,38 +1,40 @@
 """Time stamps in a step, for profiles: how many ticks each kernel takes on the first thread.
 
-Only the variant of a step that a profile runs has them; the text of the usual step does not change.
-The ticks are added up in a global array of the module, `@ticks`:
+Only the records that a profile runs have them; kernels are the same. The ticks are added up in an
+array whose address stands in the table of the program:
 
     0           the whole step
     1           waiting for the other threads at its end
     2           the counter itself, at the end of the step
     3 + 2 n     kernel n
     4 + 2 n     waiting for the other threads before kernel n may start
+
+Functions of records (steps.py): `begin` and `end` of a step; `timed` and, where threads share the
+step, `timed_shared` have a place in the array, then another function and its words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
 
 from ..ir.loops import Kernel
-from .emit import Function
+from .steps import ROOT
+from .steps import TICKS as SLOT
 
-TICKS = "ticks"
 STEP, END, NOW, FIRST = 0, 1, 2, 3
+STAMPS = ("begin", "end", "timed", "timed_shared")
 
 
 class Clock:
-    """Writes the stamps of one program.
+    """The counts of one program."""
 
-    Args:
-        triple: LLVM's name of the platform.
-    """
-
-    def __init__(self, triple: str) -> None:
+    def __init__(self) -> None:
         self.kernels: list[Kernel] = []  # in the order in which the step meets them
         self._numbers: dict[int, int] = {}
-        self._arm = triple.startswith(("aarch64", "arm64"))
+        self.ticks: np.ndarray[Any, np.dtype[np.int64]] = np.zeros(0, np.int64)
 
     def place_of(self, kernel: Kernel, waiting: bool = False) -> int:
         """Where the ticks of a kernel are counted; kernels get their numbers as they come."""
@@ -42,42 +44,92 @@ class Clock:
             self.kernels.append(kernel)
         return FIRST + 2 * number + int(waiting)
 
-    @contextmanager
-    def count(self, f: Function, place: int, thread: str | None = None) -> Iterator[None]:
-        """Count the ticks of what is written inside.
+    def make_counts(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The array; to be asked for when all kernels are known."""
+        self.ticks = np.zeros(FIRST + 2 * len(self.kernels), np.int64)
+        return self.ticks
 
-        Args:
-            f: the function.
-            place: where they are counted.
-            thread: the number of the thread, where several run the function: the first one counts.
-        """
-        begin = self._read(f)
-        yield
-        if thread is None:
-            self._add(f, place, begin)
-        else:
-            with f.when(f.emit(f"icmp eq i64 {thread}, 0")):
-                self._add(f, place, begin)
 
-    def declare(self) -> str:
-        """The global array; to be asked for when all kernels are known."""
-        return f"@{TICKS} = global [{self.size} x i64] zeroinitializer, align 64"
+@lru_cache(maxsize=1)
+def write_stamps(triple: str) -> str:
+    """The module of these functions.
 
-    @property
-    def size(self) -> int:
-        """The number of counts."""
-        return FIRST + 2 * len(self.kernels)
+    Args:
+        triple: LLVM's name of the platform.
+    """
+    read = "call i64 @llvm.readcyclecounter()"
+    if triple.startswith(("aarch64", "arm64")):  # the counter of cycles is closed to programs there
+        read = 'call i64 asm sideeffect "mrs $0, cntvct_el0", "=r"()'
+    text = ADD.replace("READ", read)
+    for name, more, given, condition in (
+        ("timed", "", "", "icmp eq i64 0, 0"),
+        (
+            "timed_shared",
+            ", i64 %thread, i64 %threads, ptr %team",
+            ", i64 %thread, i64 %threads, ptr %team",
+            "icmp eq i64 %thread, 0",
+        ),
+    ):
+        body = TIMED.replace("NAME", name).replace("MORE", more).replace("GIVEN", given)
+        text += body.replace("CONDITION", condition).replace("READ", read)
+    return text + "declare i64 @llvm.readcyclecounter()\n"
 
-    def _read(self, f: Function) -> str:
-        if self._arm:  # the counter of cycles is closed to programs there
-            return f.emit('call i64 asm sideeffect "mrs $0, cntvct_el0", "=r"()')
-        return f.call("i64", "llvm.readcyclecounter")
 
-    def _add(self, f: Function, place: int, begin: str) -> None:
-        now = self._read(f)
-        taken = f.emit(f"sub i64 {now}, {begin}")
-        address = f.emit(f"getelementptr i64, ptr @{TICKS}, i64 {place}")
-        before = f.emit(f"load i64, ptr {address}")
-        f.do(f"store i64 {f.emit(f'add i64 {before}, {taken}')}, ptr {address}")
-        if place == STEP:
-            f.do(f"store i64 {now}, ptr {f.emit(f'getelementptr i64, ptr @{TICKS}, i64 {NOW}')}")
+ADD = f"""
+; The place of a count.
+define internal ptr @count(ptr %table, i64 %place) nounwind alwaysinline {{
+start:
+  %root.place = getelementptr ptr, ptr %table, i64 {ROOT}
+  %root = load ptr, ptr %root.place
+  %ticks.place = getelementptr ptr, ptr %root, i64 {SLOT}
+  %ticks = load ptr, ptr %ticks.place
+  %count = getelementptr i64, ptr %ticks, i64 %place
+  ret ptr %count
+}}
+
+define void @begin(ptr %table, ptr %words) nounwind {{
+start:
+  %now = READ
+  %place = call ptr @count(ptr %table, i64 {STEP})
+  %before = load i64, ptr %place
+  %after = sub i64 %before, %now
+  store i64 %after, ptr %place
+  ret void
+}}
+
+define void @end(ptr %table, ptr %words) nounwind {{
+start:
+  %now = READ
+  %place = call ptr @count(ptr %table, i64 {STEP})
+  %before = load i64, ptr %place
+  %after = add i64 %before, %now
+  store i64 %after, ptr %place
+  %now.place = call ptr @count(ptr %table, i64 {NOW})
+  store i64 %now, ptr %now.place
+  ret void
+}}
+"""
+
+TIMED = """
+define void @NAME(ptr %table, ptr %wordsMORE) nounwind {
+start:
+  %number = load i64, ptr %words
+  %function.place = getelementptr ptr, ptr %words, i64 1
+  %function = load ptr, ptr %function.place
+  %own = getelementptr i64, ptr %words, i64 2
+  %begin = READ
+  call void %function(ptr %table, ptr %ownGIVEN)
+  %end = READ
+  %first = CONDITION
+  br i1 %first, label %add, label %done
+add:
+  %taken = sub i64 %end, %begin
+  %place = call ptr @count(ptr %table, i64 %number)
+  %before = load i64, ptr %place
+  %after = add i64 %before, %taken
+  store i64 %after, ptr %place
+  br label %done
+done:
+  ret void
+}
+"""

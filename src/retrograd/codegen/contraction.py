@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from itertools import product
 
 from ..ir.loops import Access, Contraction
-from .emit import Function, scalar_type, vector_of
+from .emit import Function, kernel_function, scalar_type, vector_of
 from .tiles import Plan
 from .vectors import Value, VectorMath
 
@@ -28,11 +28,7 @@ class ContractionEmitter:
     def __init__(self, contraction: Contraction, plan: Plan, name: str) -> None:
         self.c = contraction
         self.plan = plan
-        self.f = Function(
-            name,
-            [("ptr", "%a"), ("ptr", "%b"), ("ptr", "%out"), ("ptr", "%status")],
-            linkage="internal",
-        )
+        self.f = kernel_function(name, ("%a", "%b", "%out"))
         self.element = scalar_type(contraction.dtype)
         self.math = VectorMath(self.f, plan.lanes)
         self.kind = vector_of(self.element, plan.lanes)

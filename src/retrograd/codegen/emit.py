@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,10 @@ SCALARS = {
     "b1": "i1",
 }
 """By NumPy's short names: the long ones are put together anew whenever they are asked for."""
+
+
+STATUS = 2
+"""The position of the status in a table."""
 
 
 def scalar_type(dtype: DType) -> str:
@@ -95,6 +99,10 @@ class Function:
         listed = ", ".join(f"{kind} {value}" for kind, value in arguments)
         return self.emit(f"call {result} @{intrinsic}({listed})")
 
+    def word(self, position: int) -> str:
+        """The place of one of a kernel's words."""
+        return self.emit(f"getelementptr i64, ptr %words, i64 {position}")
+
     def reserve(self, kind: str, alignment: int = 64) -> str:
         """A variable on the stack, which sroa turns into registers."""
         slot = self.name("slot")
@@ -143,6 +151,21 @@ class Function:
     def text(self) -> str:
         body = [self.header, "start:", *self.entry, *self.lines, "}"]
         return "\n".join(body)
+
+
+def kernel_function(name: str, pointers: Sequence[str]) -> Function:
+    """A kernel's function: it gets the table and its words, and finds its pointers with them.
+
+    A slot of the table and an offset stand there for each pointer, both in bytes (steps.py).
+    """
+    f = Function(name, [("ptr", "%table"), ("ptr", "%words")])
+    for order, pointer in enumerate(pointers):
+        slot, offset = (f.emit(f"load i64, ptr {f.word(2 * order + n)}") for n in range(2))
+        place = f.emit(f"getelementptr i8, ptr %table, i64 {slot}")
+        base = f.emit(f"load ptr, ptr {place}")
+        f.lines.append(f"  {pointer} = getelementptr i8, ptr {base}, i64 {offset}")
+    f.lines.append(f"  %status = getelementptr i64, ptr %table, i64 {STATUS}")
+    return f
 
 
 class Module:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
-from ..ir.loops import Access, Contraction, Kernel, LoopNest, Routine
+import numpy as np
+
+from ..ir.loops import Access, Contraction, Expression, Guard, Kernel, LoopNest, Routine, Store
 from .contraction import ContractionEmitter
 from .emit import Function
 from .loops import LoopEmitter, list_accesses
@@ -20,6 +23,28 @@ def can_fail(kernel: Kernel) -> bool:
         return False
     gathers = any(expression.kind == "gather" for expression in kernel.expressions)
     return gathers or any(store.index is not None for store in kernel.stores)
+
+
+def name_kernel(kernel: Kernel, target: Any) -> str:
+    """The name of a normalised kernel's function: it follows from what the kernel does."""
+    content = repr((_plain(kernel), target.vector_bytes, target.registers))
+    return f"k{hashlib.sha256(content.encode()).hexdigest()[:32]}"
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as tuples: those are quickly printed."""
+    if isinstance(value, tuple):
+        return tuple(_plain(item) for item in value)
+    fields = FIELDS.get(type(value))
+    if fields is not None:
+        return (type(value).__name__, *(_plain(getattr(value, name)) for name in fields))
+    return value.str if isinstance(value, np.dtype) else value
+
+
+FIELDS = {
+    kind: kind.__slots__
+    for kind in (Access, Contraction, Expression, Guard, LoopNest, Routine, Store)
+}
 
 
 def emit_kernel(kernel: Kernel, name: str, target: Any) -> Function:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ..ir.loops import Access, Expression, LoopNest, Store
 from .axes import choose_vector_axis, dependences
 from .elementwise import emit_elementwise
-from .emit import Function
+from .emit import Function, kernel_function
 from .memory import MemoryEmitter
 from .running import Running, start_reductions
 from .vectors import Value, VectorMath
@@ -33,8 +33,7 @@ class LoopEmitter:
         self.nest = nest = without_reduction(nest)
         self.accesses = list_accesses(nest)
         pointers = {access: f"%p{order}" for order, access in enumerate(self.accesses)}
-        arguments = [("ptr", f"%p{order}") for order in range(len(self.accesses))]
-        self.f = Function(name, [*arguments, ("ptr", "%status")], linkage="internal")
+        self.f = kernel_function(name, list(pointers.values()))
         self.axes_of = dependences(nest)
         self.vector = choose_vector_axis(nest)
         self.width = self._lanes(vector_bytes)

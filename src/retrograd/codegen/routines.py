@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..ir.loops import Routine
 from ..ir.types import DType, float64, int64, uint32
 from .elementwise import emit_elementwise
-from .emit import Function, memory_type, vector_of
+from .emit import Function, kernel_function, memory_type, vector_of
 from .vectors import Value, VectorMath
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -18,8 +18,7 @@ ROUNDS = 10
 def emit_routine(routine: Routine, name: str, vector_bytes: int) -> Function:
     """The machine code of a routine, as text."""
     count = len(routine.inputs) + len(routine.outputs)
-    arguments = [("ptr", f"%p{order}") for order in range(count)]
-    function = Function(name, [*arguments, ("ptr", "%status")], linkage="internal")
+    function = kernel_function(name, [f"%p{order}" for order in range(count)])
     ROUTINES[routine.name](function, routine, vector_bytes)
     function.do("ret void")
     return function

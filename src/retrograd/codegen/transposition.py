@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..ir.loops import Access, LoopNest
-from .emit import Function, memory_type, vector_of
+from .emit import Function, kernel_function, memory_type, vector_of
 
 LEAST = 4
 """Lanes below which a loop nest does as well."""
@@ -78,8 +78,7 @@ class TranspositionEmitter:
         self.source, self.target = source, nest.stores[0].access
         dtype = nest.expressions[0].dtype
         self.element, self.size = memory_type(dtype), dtype.itemsize
-        arguments = [("ptr", "%p0"), ("ptr", "%p1"), ("ptr", "%status")]
-        self.f = Function(name, arguments, linkage="internal")
+        self.f = kernel_function(name, ("%p0", "%p1"))
 
     def emit(self) -> Function:
         self._loops((*self.turn.outer, self.turn.write, self.turn.read), "%p0", "%p1")

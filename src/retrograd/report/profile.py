@@ -7,7 +7,6 @@ what the first thread sees, in the order and with the caches of a real step.
 
 from __future__ import annotations
 
-import ctypes
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -16,10 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..codegen.clock import END, FIRST, NOW, STEP, TICKS, Clock
-from ..codegen.program import ProgramWriter
+from ..codegen.clock import END, FIRST, NOW, STEP, Clock
 from ..native import NativeProgram
-from ..runtime import kept
 from .kernels import KernelReport
 from .limits import Limits
 
@@ -141,11 +138,9 @@ def measure_profile(
         seconds: for how long.
         tell: is told which part of the work is done.
     """
-    clock = Clock(program.target.triple)
-    text = ProgramWriter(program.schedule, program.plan.places, program.target, clock).write()
-    stamped = program.duplicate(kept.assemble(text, program.target), [TICKS])
-    counts = (ctypes.c_int64 * clock.size).from_address(stamped.library.addresses[TICKS])
-    ticks = np.ctypeslib.as_array(counts)
+    clock = Clock()
+    stamped = program.duplicate(clock)
+    ticks = clock.ticks
     marked = Copies(stamped, arrays, replaced)
     plain = Copies(program.duplicate(), arrays, replaced)
     for copies in (marked, plain, marked, plain):

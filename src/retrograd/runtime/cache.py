@@ -14,7 +14,7 @@ import stat
 import time
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -57,28 +57,32 @@ class Cache:
 
     def get(self, key: str) -> bytes | None:
         """The content of an entry; None if there is none that is whole and ours."""
+        return self.get_all([key]).get(key)
+
+    def get_all(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """The contents of those entries that are there, whole and ours."""
+        contents = {}
         with suppress(OSError), self._open(make=False) as folder:
-            if folder is None:
-                return None
-            found = self._read(folder, key)
-            if found is None:
-                return None
-            head = len(MARK) + 32
-            content = found[head:]
-            sound = found[: len(MARK)] == MARK and len(found) >= head
-            if sound and hashlib.sha256(content).digest() == found[len(MARK) : head]:
-                return content
-            self.forget(key)
-        return None
+            for key in keys if folder is not None else ():
+                with suppress(OSError):
+                    content = self._find(folder, key)
+                    if content is not None:
+                        contents[key] = content
+        return contents
 
     def put(self, key: str, content: bytes) -> bool:
         """Keep an entry, in the place of one that may be there. Whether it was kept."""
-        if len(content) > self.kept:
+        return self.put_all({key: content})
+
+    def put_all(self, contents: dict[str, bytes]) -> bool:
+        """Keep entries. Whether all were kept; they are written in order until one is not."""
+        if sum(map(len, contents.values())) > self.kept:
             return False
         with suppress(OSError), self._open(make=True) as folder:
             if folder is None:
                 return False
-            self._write(folder, key, MARK + hashlib.sha256(content).digest() + content)
+            for key, content in contents.items():
+                self._write(folder, key, MARK + hashlib.sha256(content).digest() + content)
             self._sweep(folder)
             return True
         return False
@@ -133,6 +137,19 @@ class Cache:
                 UserWarning,
                 stacklevel=2,
             )
+
+    def _find(self, folder: int, key: str) -> bytes | None:
+        """The content of an entry, which goes where it is damaged or not ours."""
+        found = self._read(folder, key)
+        if found is None:
+            return None
+        head = len(MARK) + 32
+        content = found[head:]
+        sound = found[: len(MARK)] == MARK and len(found) >= head
+        if sound and hashlib.sha256(content).digest() == found[len(MARK) : head]:
+            return content
+        self.forget(key)
+        return None
 
     def _read(self, folder: int, key: str) -> bytes | None:
         try:

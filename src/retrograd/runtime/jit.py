@@ -42,12 +42,19 @@ os.register_at_fork(
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Library:
-    """Loaded machine code. The addresses are valid while it is alive."""
+    """Loaded machine code. The addresses are valid while it is alive.
+
+    Args:
+        handle: keeps the code in memory.
+        addresses: of functions, by name.
+        name: its entry in the cache; empty where it has none.
+    """
 
     handle: Any
     addresses: dict[str, int]
+    name: str = ""
 
 
 _engines: dict[Target, tuple[Any, Any]] = {}

@@ -51,25 +51,33 @@ def name_plan(graph: str, target: Target, settings: Sequence[Any]) -> str:
     return _key("plan", graph, _describe(target), hash_sources(), np.__version__, *settings)
 
 
-def load_plan(name: str, known: Sequence[NumpyArray]) -> tuple[Plan, bytes] | None:
-    """A Plan and its machine code; None if either is not there."""
+def name_kernel(kernel: str, target: Target) -> str:
+    """The name of the entry that tells in which library a kernel is."""
+    return _key("kernel", kernel, _describe(target), hash_sources())
+
+
+def name_library(content: bytes) -> str:
+    """The name of a library; it follows from its content."""
+    return _key("library", hashlib.sha256(content).hexdigest())
+
+
+def load_plan(name: str, known: Sequence[NumpyArray]) -> Plan | None:
+    """A Plan; None if it is not there."""
     cache = get_cache()
     content = None if cache is None else cache.get(name)
     if cache is None or content is None:
         return None
     try:
-        plan, key = read_plan(content, known)
+        return read_plan(content, known)
     except (ValueError, KeyError, IndexError, TypeError):
         cache.forget(name)
         return None
-    code = cache.get(key)
-    return None if code is None else (plan, code)
 
 
-def keep_plan(name: str, plan: Plan, known: Sequence[NumpyArray], code: str) -> None:
-    """Keep a Plan, with the name of its machine code."""
+def keep_plan(name: str, plan: Plan, known: Sequence[NumpyArray]) -> None:
+    """Keep a Plan."""
     cache = get_cache()
-    content = None if cache is None else plan.write(known, code)
+    content = None if cache is None else plan.write(known)
     if cache is not None and content is not None:
         cache.put(name, content)
 

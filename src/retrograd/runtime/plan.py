@@ -42,9 +42,14 @@ class Plan:
         callbacks: the nodes that run in Python.
         status_slot: where in the table the status is.
         callback_slot: where in the table the function for callbacks is.
+        table_size: the words of the table.
         shared: whether several threads run the program together.
         lifetimes: when inputs and outputs are used.
         distinct: the number of different kernels.
+        start: where the records of the step begin among the words.
+        words: the records, with 0 or a place among the words in the place of addresses.
+        links: the positions of addresses: of each function by its name, of words by "".
+        libraries: the names of the libraries in which the kernels are.
     """
 
     buffers: list[Buffer]
@@ -56,21 +61,35 @@ class Plan:
     callbacks: list[Callback]
     status_slot: int
     callback_slot: int
+    table_size: int
     shared: bool
     lifetimes: Lifetimes
     distinct: int
+    start: int
+    words: NumpyArray
+    links: dict[str, list[int]]
+    libraries: list[str]
 
-    def write(self, known: Sequence[NumpyArray], code: str) -> bytes | None:
+    def link(self, addresses: dict[str, int]) -> NumpyArray:
+        """The words with addresses in them; they must stay where they are.
+
+        Args:
+            addresses: of functions, by name.
+
+        Raises:
+            KeyError: a function is missing.
+        """
+        return link(self.words, self.links, addresses)
+
+    def write(self, known: Sequence[NumpyArray]) -> bytes | None:
         """The plan as bytes; None if a callback has a parameter that cannot be written.
 
         Args:
             known: arrays that the reader will have too; they are named by their position.
-            code: names the machine code that belongs to it.
         """
         store = _Arrays(known)
         try:
             fields = {
-                "code": code,
                 "buffers": [
                     [b.dtype.name, b.shape, KINDS.index(b.kind), b.position, store.put(b.value)]
                     for b in self.buffers
@@ -86,11 +105,16 @@ class Plan:
                 "callbacks": [_write_node(callback.node) for callback in self.callbacks],
                 "status_slot": self.status_slot,
                 "callback_slot": self.callback_slot,
+                "table_size": self.table_size,
                 "shared": self.shared,
                 "inputs_read": self.lifetimes.inputs,
                 "outputs_made": self.lifetimes.outputs,
                 "matched": sorted(self.lifetimes.matched),
                 "distinct": self.distinct,
+                "start": self.start,
+                "words": [self.words.dtype.name, self.words.shape, store.put(self.words)],
+                "links": self.links,
+                "libraries": self.libraries,
             }
         except NotWritable:
             return None
@@ -98,8 +122,19 @@ class Plan:
         return len(text).to_bytes(8, "little") + text + b"".join(store.parts)
 
 
-def read_plan(content: bytes, known: Sequence[NumpyArray]) -> tuple[Plan, str]:
-    """The plan and the name of its machine code, from what `Plan.write` gave.
+def link(words: NumpyArray, links: dict[str, list[int]], addresses: dict[str, int]) -> NumpyArray:
+    """A copy of records in which addresses stand; see `Plan.link`."""
+    linked = words.copy()
+    for name, positions in links.items():
+        if name:
+            linked[positions] = addresses[name]
+        else:
+            linked[positions] += linked.ctypes.data
+    return linked
+
+
+def read_plan(content: bytes, known: Sequence[NumpyArray]) -> Plan:
+    """The plan, from what `Plan.write` gave.
 
     Raises:
         ValueError, KeyError, IndexError, TypeError: the content is something else.
@@ -126,7 +161,7 @@ def read_plan(content: bytes, known: Sequence[NumpyArray]) -> tuple[Plan, str]:
         tuple(None if pair is None else tuple(pair) for pair in fields["outputs_made"]),
         frozenset((source, target) for source, target in fields["matched"]),
     )
-    plan = Plan(
+    return Plan(
         buffers=buffers,
         outputs=fields["outputs"],
         places=dict(fields["places"]),
@@ -136,11 +171,15 @@ def read_plan(content: bytes, known: Sequence[NumpyArray]) -> tuple[Plan, str]:
         callbacks=[Callback(_read_node(node), (), ()) for node in fields["callbacks"]],
         status_slot=fields["status_slot"],
         callback_slot=fields["callback_slot"],
+        table_size=fields["table_size"],
         shared=fields["shared"],
         lifetimes=lifetimes,
         distinct=fields["distinct"],
+        start=fields["start"],
+        words=get(*fields["words"]),
+        links={str(name): list(map(int, places)) for name, places in fields["links"].items()},
+        libraries=fields["libraries"],
     )
-    return plan, fields["code"]
 
 
 # -- arrays -------------------------------------------------------------------------------------

@@ -1,0 +1,380 @@
+"""The step: it walks over records and calls the kernels that they name. It is the same machine
+code for all programs, so that a new program costs LLVM its new kernels alone.
+
+    i64 step(ptr table)                                          gives the status
+    i64 step_shared(ptr table, i64 thread, i64 threads, ptr team)   all threads of a team run it
+
+A record is a row of words: the address of a function, the bytes to the next record (plus 1 where
+the status is to be looked at afterwards), then what the function is given. A word of 0 ends them.
+The function of a record gets the table and the words:
+
+    kernels                     a slot of the table and an offset for each pointer, then numbers
+    call_python                 the number of the callback, the count of pointers, the pointers
+    repeat                      runs the records of an inner program again and again
+
+and in a shared step also the thread, the number of threads and the team:
+
+    alone                       another function and its words, for the first thread
+    share                       a kernel that is cut into pieces; each thread takes its own
+    meet                        all threads arrive before one goes on
+
+Slots and offsets are in bytes. An inner program has a table of its own.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from .emit import STATUS
+from .team import BARRIER
+
+ARENA, CODE, CALLBACK, ROOT, TICKS, FIRST = 0, 1, 3, 4, 5, 6
+"""Positions in a table: the arena, the first record, then the status, the function that calls
+Python, the table of the whole program, the counts of a profile, the pointers to buffers."""
+
+ENTRIES = ("step", "step_shared")
+FUNCTIONS = ("call_python", "repeat", "alone", "share", "meet")
+
+
+@lru_cache(maxsize=1)
+def write_steps() -> str:
+    """The module of the step and of what its records may call, as above."""
+    return "\n".join((RUN, STEP_SHARED, CALL_PYTHON, REPEAT, ALONE, SHARE))
+
+
+RUN = f"""
+define i64 @step(ptr %table) nounwind {{
+start:
+  %place = getelementptr ptr, ptr %table, i64 {CODE}
+  %code = load ptr, ptr %place
+  call void @run(ptr %table, ptr %code)
+  %status.place = getelementptr i64, ptr %table, i64 {STATUS}
+  %status = load i64, ptr %status.place
+  ret i64 %status
+}}
+
+define internal void @run(ptr %table, ptr %code) nounwind {{
+start:
+  %status.place = getelementptr i64, ptr %table, i64 {STATUS}
+  br label %next
+next:
+  %record = phi ptr [ %code, %start ], [ %following, %work ], [ %following, %look ]
+  %function = load ptr, ptr %record
+  %ended = icmp eq ptr %function, null
+  br i1 %ended, label %done, label %work
+work:
+  %words = getelementptr i64, ptr %record, i64 2
+  call void %function(ptr %table, ptr %words)
+  %size.place = getelementptr i64, ptr %record, i64 1
+  %size = load i64, ptr %size.place
+  %bytes = and i64 %size, -8
+  %following = getelementptr i8, ptr %record, i64 %bytes
+  %looks = trunc i64 %size to i1
+  br i1 %looks, label %look, label %next
+look:
+  %status = load i64, ptr %status.place
+  %fine = icmp eq i64 %status, 0
+  br i1 %fine, label %next, label %done
+done:
+  ret void
+}}
+"""
+
+STEP_SHARED = f"""
+define void @meet(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team) nounwind {{
+start:
+  %several = icmp ugt i64 %threads, 1
+  br i1 %several, label %arrive, label %done
+arrive:
+  %place = getelementptr i8, ptr %team, i64 {BARRIER}
+  %barrier = load ptr, ptr %place
+  call void %barrier(ptr %team, i64 %thread, i64 %threads)
+  br label %done
+done:
+  ret void
+}}
+
+define i64 @step_shared(ptr %table, i64 %thread, i64 %threads, ptr %team) nounwind {{
+start:
+  %code.place = getelementptr ptr, ptr %table, i64 {CODE}
+  %code = load ptr, ptr %code.place
+  %status.place = getelementptr i64, ptr %table, i64 {STATUS}
+  br label %next
+next:
+  %record = phi ptr [ %code, %start ], [ %following, %work ], [ %following, %look ]
+  %function = load ptr, ptr %record
+  %ended = icmp eq ptr %function, null
+  br i1 %ended, label %end, label %work
+work:
+  %words = getelementptr i64, ptr %record, i64 2
+  call void %function(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team)
+  %size.place = getelementptr i64, ptr %record, i64 1
+  %size = load i64, ptr %size.place
+  %bytes = and i64 %size, -8
+  %following = getelementptr i8, ptr %record, i64 %bytes
+  %looks = trunc i64 %size to i1
+  br i1 %looks, label %look, label %next
+look:
+  ; The second barrier keeps a fast thread from setting the status before a slow one has looked.
+  call void @meet(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team)
+  %status = load i64, ptr %status.place
+  call void @meet(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team)
+  %fine = icmp eq i64 %status, 0
+  br i1 %fine, label %next, label %done
+end:
+  %last = load i64, ptr %status.place
+  ret i64 %last
+done:
+  ret i64 %status
+}}
+"""
+
+CALL_PYTHON = f"""
+; The address that a slot and an offset stand for.
+define internal ptr @find(ptr %table, ptr %words, i64 %position) nounwind alwaysinline {{
+start:
+  %first = getelementptr i64, ptr %words, i64 %position
+  %slot = load i64, ptr %first
+  %second = getelementptr i64, ptr %first, i64 1
+  %offset = load i64, ptr %second
+  %place = getelementptr i8, ptr %table, i64 %slot
+  %base = load ptr, ptr %place
+  %address = getelementptr i8, ptr %base, i64 %offset
+  ret ptr %address
+}}
+
+define void @call_python(ptr %table, ptr %words) nounwind {{
+start:
+  %number = load i64, ptr %words
+  %count.place = getelementptr i64, ptr %words, i64 1
+  %count = load i64, ptr %count.place
+  %pointers = alloca ptr, i64 %count, align 16
+  %callback.place = getelementptr ptr, ptr %table, i64 {CALLBACK}
+  %callback = load ptr, ptr %callback.place
+  br label %next
+next:
+  %n = phi i64 [ 0, %start ], [ %n.next, %fill ]
+  %more = icmp ult i64 %n, %count
+  br i1 %more, label %fill, label %call
+fill:
+  %twice = shl i64 %n, 1
+  %position = add i64 %twice, 2
+  %pointer = call ptr @find(ptr %table, ptr %words, i64 %position)
+  %place = getelementptr ptr, ptr %pointers, i64 %n
+  store ptr %pointer, ptr %place
+  %n.next = add i64 %n, 1
+  br label %next
+call:
+  call void %callback(i64 %number, ptr %pointers)
+  ; Python sets the status of the whole program.
+  %root.place = getelementptr ptr, ptr %table, i64 {ROOT}
+  %root = load ptr, ptr %root.place
+  %there.place = getelementptr i64, ptr %root, i64 {STATUS}
+  %there = load i64, ptr %there.place
+  %here.place = getelementptr i64, ptr %table, i64 {STATUS}
+  store i64 %there, ptr %here.place
+  ret void
+}}
+"""
+
+REPEAT = f"""
+; Words: the first record, the steps, whether they are walked backwards, the words of the inner
+; table, the number of moving pointers, that of carried values; for each moving pointer its slot in
+; the inner table, the pointer, and the bytes that it moves in a step; for each carried value its
+; slots in the inner table (read, written), the pointers to its first value, to its last one, and
+; to two places between which it goes.
+define void @repeat(ptr %table, ptr %words) nounwind {{
+start:
+  %code = load ptr, ptr %words
+  %length.place = getelementptr i64, ptr %words, i64 1
+  %length = load i64, ptr %length.place
+  %reverse.place = getelementptr i64, ptr %words, i64 2
+  %reverse = load i64, ptr %reverse.place
+  %size.place = getelementptr i64, ptr %words, i64 3
+  %size = load i64, ptr %size.place
+  %moving.place = getelementptr i64, ptr %words, i64 4
+  %moving = load i64, ptr %moving.place
+  %carried.place = getelementptr i64, ptr %words, i64 5
+  %carried = load i64, ptr %carried.place
+  %movers = getelementptr i64, ptr %words, i64 6
+  %skipped = shl i64 %moving, 2
+  %carriers = getelementptr i64, ptr %movers, i64 %skipped
+  %last = sub i64 %length, 1
+  %own = alloca ptr, i64 %size, align 16
+  %callback.place = getelementptr ptr, ptr %table, i64 {CALLBACK}
+  %callback = load ptr, ptr %callback.place
+  %own.callback = getelementptr ptr, ptr %own, i64 {CALLBACK}
+  store ptr %callback, ptr %own.callback
+  %root.place = getelementptr ptr, ptr %table, i64 {ROOT}
+  %root = load ptr, ptr %root.place
+  %own.root = getelementptr ptr, ptr %own, i64 {ROOT}
+  store ptr %root, ptr %own.root
+  %own.status = getelementptr i64, ptr %own, i64 {STATUS}
+  store i64 0, ptr %own.status
+  br label %step
+step:
+  %number = phi i64 [ 0, %start ], [ %number.next, %fine ]
+  %backwards = sub i64 %last, %number
+  %back = icmp ne i64 %reverse, 0
+  %at = select i1 %back, i64 %backwards, i64 %number
+  %odd = trunc i64 %number to i1
+  %begins = icmp eq i64 %number, 0
+  %ends = icmp eq i64 %number, %last
+  br label %move
+move:
+  %m = phi i64 [ 0, %step ], [ %m.next, %move.one ]
+  %m.more = icmp ult i64 %m, %moving
+  br i1 %m.more, label %move.one, label %carry
+move.one:
+  %m.start = shl i64 %m, 2
+  %mover = getelementptr i64, ptr %movers, i64 %m.start
+  %m.slot = load i64, ptr %mover
+  %m.base = call ptr @find(ptr %table, ptr %mover, i64 1)
+  %m.stride.place = getelementptr i64, ptr %mover, i64 3
+  %m.stride = load i64, ptr %m.stride.place
+  %m.offset = mul i64 %at, %m.stride
+  %m.pointer = getelementptr i8, ptr %m.base, i64 %m.offset
+  %m.place = getelementptr i8, ptr %own, i64 %m.slot
+  store ptr %m.pointer, ptr %m.place
+  %m.next = add i64 %m, 1
+  br label %move
+carry:
+  %c = phi i64 [ 0, %move ], [ %c.next, %carry.one ]
+  %c.more = icmp ult i64 %c, %carried
+  br i1 %c.more, label %carry.one, label %call
+carry.one:
+  %c.start = mul i64 %c, 10
+  %carrier = getelementptr i64, ptr %carriers, i64 %c.start
+  %c.read = load i64, ptr %carrier
+  %c.write.place = getelementptr i64, ptr %carrier, i64 1
+  %c.write = load i64, ptr %c.write.place
+  %c.first = call ptr @find(ptr %table, ptr %carrier, i64 2)
+  %c.last = call ptr @find(ptr %table, ptr %carrier, i64 4)
+  %c.near = call ptr @find(ptr %table, ptr %carrier, i64 6)
+  %c.far = call ptr @find(ptr %table, ptr %carrier, i64 8)
+  %c.before = select i1 %odd, ptr %c.near, ptr %c.far
+  %c.after = select i1 %odd, ptr %c.far, ptr %c.near
+  %c.source = select i1 %begins, ptr %c.first, ptr %c.before
+  %c.target = select i1 %ends, ptr %c.last, ptr %c.after
+  %c.source.place = getelementptr i8, ptr %own, i64 %c.read
+  store ptr %c.source, ptr %c.source.place
+  %c.target.place = getelementptr i8, ptr %own, i64 %c.write
+  store ptr %c.target, ptr %c.target.place
+  %c.next = add i64 %c, 1
+  br label %carry
+call:
+  call void @run(ptr %own, ptr %code)
+  %status = load i64, ptr %own.status
+  %failed = icmp ne i64 %status, 0
+  br i1 %failed, label %fail, label %fine
+fine:
+  %number.next = add i64 %number, 1
+  %again = icmp ult i64 %number.next, %length
+  br i1 %again, label %step, label %done
+fail:
+  %status.place = getelementptr i64, ptr %table, i64 {STATUS}
+  store i64 %status, ptr %status.place
+  br label %done
+done:
+  ret void
+}}
+"""
+
+ALONE = """
+define void @alone(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team) nounwind {
+start:
+  %first = icmp eq i64 %thread, 0
+  br i1 %first, label %work, label %done
+work:
+  %function = load ptr, ptr %words
+  %own = getelementptr i64, ptr %words, i64 1
+  call void %function(ptr %table, ptr %own)
+  br label %done
+done:
+  ret void
+}
+"""
+
+SHARE = """
+; Words: the kernel; the number of pieces; the units of the axis that is cut, the elements of a
+; unit, the elements of the axis; the position of the piece's extent among the kernel's words, or
+; -1; the kernel's pointers and words; for each pointer the bytes from unit to unit; the kernel's
+; words.
+define void @share(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team) nounwind {
+start:
+  %kernel = load ptr, ptr %words
+  %count.place = getelementptr i64, ptr %words, i64 1
+  %count = load i64, ptr %count.place
+  %units.place = getelementptr i64, ptr %words, i64 2
+  %units = load i64, ptr %units.place
+  %unit.place = getelementptr i64, ptr %words, i64 3
+  %unit = load i64, ptr %unit.place
+  %total.place = getelementptr i64, ptr %words, i64 4
+  %total = load i64, ptr %total.place
+  %extent.place = getelementptr i64, ptr %words, i64 5
+  %extent = load i64, ptr %extent.place
+  %pointers.place = getelementptr i64, ptr %words, i64 6
+  %pointers = load i64, ptr %pointers.place
+  %size.place = getelementptr i64, ptr %words, i64 7
+  %size = load i64, ptr %size.place
+  %moves = getelementptr i64, ptr %words, i64 8
+  %own = getelementptr i64, ptr %moves, i64 %pointers
+  %scaled = mul i64 %count, %thread
+  %begin = udiv i64 %scaled, %threads
+  %scaled.next = add i64 %scaled, %count
+  %end = udiv i64 %scaled.next, %threads
+  %any = icmp ult i64 %begin, %end
+  br i1 %any, label %prepare, label %done
+prepare:
+  %copy = alloca i64, i64 %size, align 16
+  br label %fill
+fill:
+  %n = phi i64 [ 0, %prepare ], [ %n.next, %fill ]
+  %n.from = getelementptr i64, ptr %own, i64 %n
+  %n.word = load i64, ptr %n.from
+  %n.to = getelementptr i64, ptr %copy, i64 %n
+  store i64 %n.word, ptr %n.to
+  %n.next = add i64 %n, 1
+  %n.more = icmp ult i64 %n.next, %size
+  br i1 %n.more, label %fill, label %piece
+piece:
+  %number = phi i64 [ %begin, %fill ], [ %number.next, %call ]
+  %number.next = add i64 %number, 1
+  %from.scaled = mul i64 %number, %units
+  %from.unit = udiv i64 %from.scaled, %count
+  %from = mul i64 %from.unit, %unit
+  %to.scaled = mul i64 %number.next, %units
+  %to.unit = udiv i64 %to.scaled, %count
+  %to.whole = mul i64 %to.unit, %unit
+  %beyond = icmp ugt i64 %to.whole, %total
+  %to = select i1 %beyond, i64 %total, i64 %to.whole
+  %sized = icmp sge i64 %extent, 0
+  br i1 %sized, label %size.it, label %move
+size.it:
+  %part = sub i64 %to, %from
+  %part.place = getelementptr i64, ptr %copy, i64 %extent
+  store i64 %part, ptr %part.place
+  br label %move
+move:
+  %p = phi i64 [ 0, %piece ], [ 0, %size.it ], [ %p.next, %move ]
+  %p.move.place = getelementptr i64, ptr %moves, i64 %p
+  %p.move = load i64, ptr %p.move.place
+  %p.twice = shl i64 %p, 1
+  %p.position = add i64 %p.twice, 1
+  %p.from = getelementptr i64, ptr %own, i64 %p.position
+  %p.offset = load i64, ptr %p.from
+  %p.step = mul i64 %from.unit, %p.move
+  %p.moved = add i64 %p.offset, %p.step
+  %p.to = getelementptr i64, ptr %copy, i64 %p.position
+  store i64 %p.moved, ptr %p.to
+  %p.next = add i64 %p, 1
+  %p.more = icmp ult i64 %p.next, %pointers
+  br i1 %p.more, label %move, label %call
+call:
+  call void %kernel(ptr %table, ptr %copy)
+  %more = icmp ult i64 %number.next, %end
+  br i1 %more, label %piece, label %done
+done:
+  ret void
+}
+"""
