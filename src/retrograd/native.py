@@ -306,7 +306,7 @@ def load_steps() -> Library:
 @lru_cache(maxsize=1)
 def load_stamps() -> Library:
     """The machine code of time stamps."""
-    return jit.load(kept.assemble(write_stamps(host_target().triple)), STAMPS)
+    return jit.load(kept.assemble(write_stamps(host_target().triple)), list(STAMPS))
 
 
 def run(graph: Graph, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:

@@ -14,6 +14,7 @@ from retrograd.codegen.elementwise import ROWS
 from retrograd.codegen.emit import Module
 from retrograd.codegen.functions import FUNCTIONS
 from retrograd.codegen.loops import LoopEmitter
+from retrograd.codegen.steps import FIRST
 from retrograd.ir import PRIMITIVES
 from retrograd.ir.loops import Access, Expression, LoopNest, Store
 from retrograd.ir.types import DTYPES
@@ -39,10 +40,8 @@ def write(
         (count,), (False,), (*loads, apply), (Store(Access(arguments, 0, (1,)), arguments),)
     )
     emitter = LoopEmitter(nest, "kernel", width)
-    function = emitter.emit()
-    function.header = function.header.replace("internal ", "")
     module = Module()
-    module.functions.append(function)
+    module.functions.append(emitter.emit())
     return module.text(), emitter.accesses
 
 
@@ -52,10 +51,11 @@ def run(name: str, inputs: list[Array], width: int = 0, chosen: Target | None = 
     dtype, count = inputs[0].dtype.name, len(inputs[0])
     text, accesses = write(name, dtype, len(inputs), count, width or made_for.vector_bytes)
     library = jit.load(jit.assemble(text, made_for), ["kernel"])
-    call = jit.function(library, "kernel", len(accesses) + 1)
+    call = jit.function(library, "kernel", 2)
     buffers = [np.ascontiguousarray(array) for array in inputs] + [np.empty_like(inputs[0])]
-    status = np.zeros(1, np.int64)
-    call(*[buffers[access.buffer].ctypes.data for access in accesses], status.ctypes.data)
+    table = np.array([0] * FIRST + [buffer.ctypes.data for buffer in buffers], np.int64)
+    words = [word for access in accesses for word in (8 * (FIRST + access.buffer), 0)]
+    call(table.ctypes.data, np.array(words, np.int64).ctypes.data)
     return buffers[-1]
 
 

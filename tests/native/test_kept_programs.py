@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ import retrograd as rg
 from retrograd import config
 from retrograd.ir.fingerprint import fingerprint
 from retrograd.native import NativeProgram
-from retrograd.runtime import jit, kept
+from retrograd.runtime import jit, kept, libraries
 from retrograd.runtime.cache import Cache
 from retrograd.runtime.target import host_target
 from tests.native.helpers import same_bits, trace
@@ -26,6 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """This process keeps machine code in a folder of its own."""
     monkeypatch.setenv("RETROGRAD_CACHE", str(tmp_path / "code"))
     config.get_config.cache_clear()
+    libraries.forget_all()
     yield tmp_path / "code" / "native"
     monkeypatch.undo()
     config.get_config.cache_clear()
@@ -143,6 +146,7 @@ def test_programs_from_the_cache_give_the_same_bits(
 ) -> None:
     function, arrays = PROGRAMS[name]
     first = NativeProgram(trace(function, arrays), poison=poison)
+    libraries.forget_all()
     forbid_compiling(monkeypatch)
     second = NativeProgram(trace(function, arrays), poison=poison)
     assert (first.cached, second.cached) == (False, True)
@@ -160,17 +164,74 @@ def test_the_two_levels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     function, arrays = PROGRAMS["elementwise"]
     graph = trace(function, arrays)
     first = NativeProgram(graph)
+    assert first.compiled
     (folder / first.name).unlink()
+    libraries.forget_all()
     with monkeypatch.context() as patch:
         forbid_compiling(patch)
-        assert not NativeProgram(graph).cached  # passes and text again, but the code is there
+        assert not NativeProgram(graph).cached  # passes again, but the code is there
         assert NativeProgram(graph).cached
     for path in folder.iterdir():
         if path.name != first.name:
             path.unlink()
+    libraries.forget_all()
     again = NativeProgram(graph)
-    assert not again.cached and again.times.llvm > 0
+    assert not again.cached and again.compiled == first.compiled
     assert NativeProgram(graph).cached
+
+
+def test_kernels_are_shared_by_programs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def one(x: Any) -> Any:
+        return rg.exp(x.sum(0))
+
+    def two(x: Any) -> Any:
+        return rg.tanh(x.sum(0)) * 2.0
+
+    x, y = np.ones((5, 4), np.float32), np.ones((3, 7), np.float32)
+    first = NativeProgram(trace(one, (x,)))
+    assert first.compiled == first.distinct > 0
+    with monkeypatch.context() as patch:  # in memory
+        patch.setattr(libraries, "get_cache", lambda: None)
+        again = NativeProgram(trace(lambda x: (one(x), x), (x,)))
+        assert not again.cached and not again.compiled
+    libraries.forget_all()  # on disk
+    second = NativeProgram(trace(lambda x, y: (one(x), two(y)), (x, y)))
+    assert 0 < second.compiled < second.distinct
+    assert len(second.plan.libraries) == 2
+    forbid_compiling(monkeypatch)
+    libraries.forget_all()
+    last = NativeProgram(trace(lambda x, y: (one(x), two(y)), (x, y)))
+    assert last.cached and not last.compiled
+    for a, b in zip(second.run((x, y)), last.run((x, y)), strict=True):
+        assert same_bits(a, b)
+
+
+def test_code_is_freed_when_no_program_needs_it() -> None:
+    x = np.ones(7, np.float32)
+    program = NativeProgram(trace(lambda x: rg.cos(x) * 1.25, (x,)))
+    held = [weakref.ref(library) for library in program.libraries]
+    other = NativeProgram(trace(lambda x: (rg.cos(x) * 1.25, x), (x,)))
+    assert held and not other.compiled
+    del program
+    gc.collect()
+    assert all(library() is not None for library in held)
+    del other
+    gc.collect()
+    assert all(library() is None for library in held)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"no library"])
+def test_libraries_that_make_no_sense_are_made_anew(folder: Path, content: bytes) -> None:
+    function, arrays = PROGRAMS["elementwise"]
+    graph = trace(function, arrays)
+    first = NativeProgram(graph)
+    expected = first.run(arrays)[0]
+    for name in first.plan.libraries:
+        Cache(folder.parent).put(name, content)
+    libraries.forget_all()
+    program = NativeProgram(graph)
+    assert not program.cached and program.compiled == first.compiled
+    assert same_bits(program.run(arrays)[0], expected)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", bytes(8) + b"{}", b"\x02" + bytes(7) + b"{}"])

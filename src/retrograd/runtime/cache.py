@@ -63,7 +63,9 @@ class Cache:
         """The contents of those entries that are there, whole and ours."""
         contents = {}
         with suppress(OSError), self._open(make=False) as folder:
-            for key in keys if folder is not None else ():
+            for key in keys:
+                if folder is None:
+                    break
                 with suppress(OSError):
                     content = self._find(folder, key)
                     if content is not None:

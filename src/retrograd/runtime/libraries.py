@@ -59,7 +59,7 @@ def load_library(name: str, target: Target) -> Library | None:
         return library
     cache = get_cache()
     content = None if cache is None else cache.get(name)
-    if content is None:
+    if cache is None or content is None:
         return None
     try:
         names, code = _split(content)
@@ -67,6 +67,13 @@ def load_library(name: str, target: Target) -> Library | None:
         cache.forget(name)
         return None
     return _load(name, names, code, target)
+
+
+def forget_all() -> None:
+    """Know no library any more, as in a new process; programs keep theirs."""
+    with _lock:
+        _by_name.clear()
+        _by_kernel.clear()
 
 
 def _load(name: str, names: list[str], code: bytes, target: Target) -> Library:
