@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ..config import get_config
 from ..ir import Graph, verify
 from .fold_constants import fold_constants
+from .hoisting import hoist
 from .inner_programs import inline
 from .merge_equal import merge_equal
 from .remove_dead_code import remove_dead_code
@@ -18,6 +19,7 @@ from .turn_dots import turn_dots
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     inline,
+    hoist,
     save_sums,
     fold_constants,
     simplify,

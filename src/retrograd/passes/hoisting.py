@@ -1,0 +1,287 @@
+"""What does not need the carry of a loop leaves the loop.
+
+A contraction of steps with what is the same in all of them (the projection of the inputs of a
+recurrent layer) becomes one contraction of all steps, before the loop; one that only outputs depend
+on (the gradient of those inputs) becomes one behind it; and so does every sum that is only carried
+to be added to (the gradients of the weights). The batching rules of vmap say what a node does to
+all steps at once. Other work leaves only with a contraction that it follows, where it makes what
+is kept no larger: by itself it would be the same work, with more memory to go through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..ir import Atom, Constant, Graph, Node, Variable, prune
+from ..ops.batch_rules import repeat
+from ..trace import Array, Recorder, bind, get_transforms, origin_of, recording
+from .inner_programs import inline
+from .loop_sums import add_up, find_sums, find_varying, is_zero
+
+CONTRACTIONS = frozenset(("dot", "conv"))
+MOVEMENT = frozenset(("reshape", "transpose", "slice", "broadcast"))
+
+
+def hoist(graph: Graph) -> Graph:
+    """The graph with smaller loops."""
+    if not any(node.primitive.name == "scan" for node in graph.nodes):
+        return graph
+    made = {id(variable): node for node in graph.nodes for variable in node.outputs}
+    known: dict[int, Atom] = {}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if any(id(atom) in known for atom in node.inputs):
+            inputs = tuple(known.get(id(atom), atom) for atom in node.inputs)
+            node = Node(
+                node.primitive, inputs, node.parameters, node.outputs, node.source, node.path
+            )
+        if node.primitive.name != "scan" or node.parameters["length"] < 2:
+            nodes.append(node)
+            continue
+        node = _take_in_broadcasts(node, made)
+        body = hoist(inline(node.parameters["body"]))
+        with origin_of(node):
+            replacement = _Loop(node, body).rewrite()
+        given = dict(zip(map(id, replacement.inputs), node.inputs, strict=True))
+        for inner in replacement.nodes:
+            inputs = tuple(given.get(id(atom), atom) for atom in inner.inputs)
+            nodes.append(
+                Node(
+                    inner.primitive,
+                    inputs,
+                    inner.parameters,
+                    inner.outputs,
+                    inner.source,
+                    inner.path,
+                )
+            )
+        for variable, atom in zip(node.outputs, replacement.outputs, strict=True):
+            known[id(variable)] = given.get(id(atom), atom)
+    outputs = tuple(known.get(id(atom), atom) for atom in graph.outputs)
+    return prune(Graph(graph.inputs, tuple(nodes), outputs, graph.name))
+
+
+def _take_in_broadcasts(node: Node, made: dict[int, Node]) -> Node:
+    """Constants of the loop that are only repeated along axes are repeated inside, for nothing."""
+    body, count = node.parameters["body"], node.parameters["constants"]
+    inputs, variables, front = list(node.inputs), list(body.inputs), []
+    for position in range(count):
+        source = made.get(id(inputs[position]))
+        if source is None or source.primitive.name != "broadcast":
+            continue
+        inputs[position] = source.inputs[0]
+        variables[position] = Variable(source.inputs[0].type, variables[position].name)
+        front.append(
+            Node(
+                source.primitive,
+                (variables[position],),
+                source.parameters,
+                (body.inputs[position],),
+                source.source,
+                source.path,
+            )
+        )
+    if not front:
+        return node
+    inner = Graph(tuple(variables), (*front, *body.nodes), body.outputs, body.name)
+    parameters = {**node.parameters, "body": inner}
+    return Node(node.primitive, tuple(inputs), parameters, node.outputs, node.source, node.path)
+
+
+class _Loop:
+    """One scan, and which nodes of its body are computed before, inside and behind it."""
+
+    def __init__(self, node: Node, body: Graph) -> None:
+        self.node, self.body = node, body
+        self.constants: int = node.parameters["constants"]
+        self.carry: int = node.parameters["carry"]
+        self.length: int = node.parameters["length"]
+        self.sums = find_sums(body, self.constants, self.carry)
+        self.varying = find_varying(body, self.constants)
+        self.before = self._find_before()
+        self.behind = self._find_behind()
+
+    # -- which nodes leave the loop -------------------------------------------------------------
+
+    def _pays(self, node: Node) -> bool:
+        """Whether the steps of a contraction join: an operand is the same in all of them."""
+        if node.primitive.name not in CONTRACTIONS:
+            return False
+        return not all(id(atom) in self.varying for atom in node.inputs)
+
+    def _find_before(self) -> set[int]:
+        """Nodes (their ids) that do not need the carry, and pay."""
+        end = self.constants + self.carry
+        waiting = set(map(id, self.body.inputs[self.constants : end]))
+        for node in self.body.nodes:
+            if any(id(atom) in waiting for atom in node.inputs):
+                waiting.update(map(id, node.outputs))
+        leaving: set[int] = set()
+        made: set[int] = set()  # what leaves as the result of a contraction, or follows one
+        for node in self.body.nodes:
+            if any(id(atom) in waiting for atom in node.inputs):
+                continue
+            if self._pays(node) or self._follows(node, made):
+                leaving.add(id(node))
+                made.update(map(id, node.outputs))
+        return leaving
+
+    def _follows(self, node: Node, made: set[int]) -> bool:
+        """Whether a node makes what has left no larger."""
+        if not (node.primitive.elementwise or node.primitive.name in MOVEMENT):
+            return False
+        sizes = [atom.type.size for atom in node.inputs if id(atom) in made]
+        others = [a for a in node.inputs if id(a) not in made and id(a) in self.varying]
+        return bool(sizes) and not others and node.outputs[0].type.size <= max(sizes)
+
+    def _find_behind(self) -> set[int]:
+        """Contractions that no carried value needs, and everything that needs them."""
+        kept = [p for p in range(self.carry) if p not in self.sums]
+        core = {id(self.body.outputs[p]) for p in kept}
+        for node in reversed(self.body.nodes):
+            if any(id(variable) in core for variable in node.outputs):
+                core.update(map(id, node.inputs))
+        leaving: set[int] = set()
+        made: set[int] = set()
+        for node in self.body.nodes:
+            if id(node) in self.before or any(id(v) in core for v in node.outputs):
+                continue
+            if self._pays(node) or any(id(atom) in made for atom in node.inputs):
+                leaving.add(id(node))
+                made.update(map(id, node.outputs))
+        return leaving
+
+    # -- the program without them ---------------------------------------------------------------
+
+    def rewrite(self) -> Graph:
+        """From the inputs of the node to its outputs."""
+        recorder = Recorder(self.body.name, abstract="a loop")
+        with recording(recorder):
+            inputs: list[Array] = [recorder.add_input(atom.type) for atom in self.node.inputs]
+            if not (self.sums or self.before or self.behind):
+                parameters = {**self.node.parameters, "body": self.body}
+                return recorder.finish(bind(self.node.primitive, *inputs, **parameters))
+            return prune(recorder.finish(self._record(inputs)))
+
+    def _record(self, inputs: list[Array]) -> list[Array]:
+        body, end = self.body, self.constants + self.carry
+        self.values: dict[int, tuple[Array, bool]] = {}
+        for position, variable in enumerate(body.inputs):
+            if not self.constants <= position < end:
+                self.values[id(variable)] = (inputs[position], position >= end)
+        # What leaves is computed from inputs alone; so is what leads to it, once more.
+        self._apply(self._with_sources(self.before))
+        before = [v for node in body.nodes if id(node) in self.before for v in node.outputs]
+        needed = self._find_needed()
+        results = self._bind_loop(inputs, before, needed)
+        carried = [p for p in range(self.carry) if p not in self.sums]
+        finals = dict(zip(carried, results, strict=False))
+        for atom, value in zip(needed, results[len(carried) :], strict=True):
+            self.values[id(atom)] = (value, True)
+        self._apply(node for node in body.nodes if id(node) in self.behind)
+        outputs = []
+        for position, atom in enumerate(body.outputs):
+            if position in self.sums:
+                start = self.constants + position
+                zero = is_zero(self.node.inputs[start])
+                first = None if zero else inputs[start]
+                outputs.append(add_up(self.sums[position], first, self._stacked))
+            else:
+                outputs.append(finals[position] if position < self.carry else self._stacked(atom))
+        return outputs
+
+    def _with_sources(self, chosen: set[int]) -> list[Node]:
+        """The chosen nodes and all nodes that lead to them, in order."""
+        needed: set[int] = set()
+        nodes = []
+        for node in reversed(self.body.nodes):
+            if id(node) in chosen or any(id(v) in needed for v in node.outputs):
+                needed.update(map(id, node.inputs))
+                nodes.append(node)
+        return nodes[::-1]
+
+    def _find_needed(self) -> list[Atom]:
+        """The values inside the loop that are needed of every step."""
+        wanted: list[Atom] = list(self.body.outputs[self.carry :])
+        for terms in self.sums.values():
+            wanted += [atom for term in terms for atom in term.kept]
+        for node in self.body.nodes:
+            if id(node) in self.behind:
+                wanted += node.inputs
+        behind = {
+            id(v) for node in self.body.nodes if id(node) in self.behind for v in node.outputs
+        }
+        unique: dict[int, Atom] = {}
+        for atom in wanted:
+            known = id(atom) in self.values or id(atom) in behind or isinstance(atom, Constant)
+            if not known:
+                unique[id(atom)] = atom
+        return list(unique.values())
+
+    def _bind_loop(
+        self, inputs: Sequence[Array], before: Sequence[Variable], needed: Sequence[Atom]
+    ) -> list[Array]:
+        """The loop over what is left."""
+        body, end = self.body, self.constants + self.carry
+        carried = [p for p in range(self.carry) if p not in self.sums]
+        left = tuple(node for node in body.nodes if id(node) not in self.before | self.behind)
+        outputs = (*(body.outputs[p] for p in carried), *needed)
+        if not outputs:
+            return []
+        step = prune(Graph(body.inputs, left, outputs, body.name))
+        used = {id(atom) for node in step.nodes for atom in node.inputs}
+        used.update(map(id, outputs))
+        whole: list[tuple[Variable, Array]] = []
+        steps: list[tuple[Variable, Array]] = []
+        given = [(v, inputs[p]) for p, v in enumerate(body.inputs)]
+        for variable, array in given[: self.constants]:
+            if id(variable) in used:
+                whole.append((variable, array))
+        for variable, array in given[end:]:
+            if id(variable) in used:
+                steps.append((variable, array))
+        for variable in before:
+            if id(variable) in used:
+                array, mapped = self.values[id(variable)]
+                (steps if mapped else whole).append((variable, array))
+        state = [given[self.constants + p] for p in carried]
+        arguments = [*whole, *state, *steps]
+        step = Graph(tuple(v for v, _ in arguments), step.nodes, outputs, body.name)
+        return bind(
+            self.node.primitive,
+            *(array for _, array in arguments),
+            body=step,
+            constants=len(whole),
+            carry=len(state),
+            length=self.length,
+            reverse=self.node.parameters["reverse"],
+        )
+
+    def _apply(self, nodes: Iterable[Node]) -> None:
+        """Compute nodes for all steps at once."""
+        for node in nodes:
+            pairs = [
+                (Array(atom.value), False) if isinstance(atom, Constant) else self.values[id(atom)]
+                for atom in node.inputs
+            ]
+            arguments, flags = [array for array, _ in pairs], [flag for _, flag in pairs]
+            primitive = node.primitive
+            with origin_of(node):
+                if any(flags):
+                    assert primitive.batch is not None
+                    extra = {"transforms": get_transforms()} if primitive.holds_graphs else {}
+                    results, mapped = primitive.batch(
+                        primitive, arguments, flags, self.length, **node.parameters, **extra
+                    )
+                else:
+                    results = bind(primitive, *arguments, **node.parameters)
+                    mapped = [False] * len(results)
+            for variable, result, flag in zip(node.outputs, results, mapped, strict=True):
+                self.values[id(variable)] = (result, flag)
+
+    def _stacked(self, atom: Atom) -> Array:
+        """The value of all steps, with time on axis 0."""
+        array, mapped = (
+            (Array(atom.value), False) if isinstance(atom, Constant) else self.values[id(atom)]
+        )
+        return array if mapped else repeat(array, self.length)
