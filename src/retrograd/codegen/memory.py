@@ -152,22 +152,44 @@ class MemoryEmitter:
 
     def load(self, access: Access, dtype: DType, lanes: int) -> Value:
         element = memory_type(dtype)
-        kind = vector_of(element, lanes)
-        mask = self._full_mask(access, lanes)
         if lanes == 1:
-            name = self._load_scalar(access, element, mask)
+            name = self._load_scalar(access, element, self._full_mask(access, lanes))
+        elif access.guards and not self._lanes_differ(access):
+            name = self._load_inside(access, dtype, lanes)
         else:
-            stride = access.strides[self.vector or 0]
-            if stride == 1:
-                address = self._address(access)
-                align = dtype.itemsize
-                if mask is None:
-                    name = self.f.emit(f"load {kind}, ptr {address}, align {align}")
-                else:
-                    name = self._masked_load(kind, address, mask, align, lanes)
-            else:
-                name = self._strided(access, element, lanes, stride, mask)
+            name = self._load_vector(access, dtype, lanes, self._full_mask(access, lanes))
         return self._from_memory(name, dtype, lanes)
+
+    def _load_vector(self, access: Access, dtype: DType, lanes: int, mask: str | None) -> str:
+        element = memory_type(dtype)
+        stride = access.strides[self.vector or 0]
+        if stride != 1:
+            return self._strided(access, element, lanes, stride, mask)
+        kind, address, align = vector_of(element, lanes), self._address(access), dtype.itemsize
+        if mask is None:
+            return self.f.emit(f"load {kind}, ptr {address}, align {align}")
+        return self._masked_load(kind, address, mask, align, lanes)
+
+    def _lanes_differ(self, access: Access) -> bool:
+        """Whether the guards hold for some lanes of a vector and not for others."""
+        axis = self.vector
+        return axis is not None and any(guard.strides[axis] for guard in access.guards)
+
+    def _load_inside(self, access: Access, dtype: DType, lanes: int) -> str:
+        """A vector that is inside as a whole, or zeros.
+
+        A load whose lanes are all masked out takes hundreds of cycles where its address lies in no
+        page of the process: no such load is done.
+        """
+        inside = self.guard_mask(access.guards, 1)
+        assert inside is not None
+        kind = vector_of(memory_type(dtype), lanes)
+        slot = self.f.reserve(kind)
+        self.f.do(f"store {kind} zeroinitializer, ptr {slot}, align 64")
+        with self.f.when(inside.name):
+            found = self._load_vector(access, dtype, lanes, self.tail(lanes))
+            self.f.do(f"store {kind} {found}, ptr {slot}, align 64")
+        return self.f.emit(f"load {kind}, ptr {slot}, align 64")
 
     def _load_scalar(self, access: Access, element: str, mask: str | None) -> str:
         if mask is None:

@@ -158,7 +158,8 @@ class _Loop:
         recorder = Recorder(self.body.name, abstract="a loop")
         with recording(recorder):
             inputs: list[Array] = [recorder.add_input(atom.type) for atom in self.node.inputs]
-            if not (self.sums or self.before or self.behind):
+            twice = len({*map(id, self.body.outputs)}) < len(self.body.outputs)
+            if not (self.sums or self.before or self.behind or twice):
                 parameters = {**self.node.parameters, "body": self.body}
                 return recorder.finish(bind(self.node.primitive, *inputs, **parameters))
             return prune(recorder.finish(self._record(inputs)))

@@ -136,9 +136,15 @@ def add_up(terms: Sequence[Term], start: Array | None, stacked: Callable[[Atom],
             pairs["contract"] = ((0, *first), (0, *second))
             operands = [stacked(atom) for atom in term.kept]
             value = bind(term.source.primitive, *operands, **pairs)[0]
+            chain = term.chain
         else:
-            value = bind(PRIMITIVES["sum"], stacked(term.source), axes=(0,))[0]
-        for node in term.chain:
+            axes: tuple[int, ...] = (0,)
+            chain = term.chain
+            if chain and chain[0].primitive.name == "sum":
+                axes += tuple(axis + 1 for axis in chain[0].parameters["axes"])
+                chain = chain[1:]
+            value = bind(PRIMITIVES["sum"], stacked(term.source), axes=axes)[0]
+        for node in chain:
             value = bind(node.primitive, value, **node.parameters)[0]
         total = value if total is None else bind(PRIMITIVES["add"], total, value)[0]
     assert total is not None

@@ -19,11 +19,11 @@ from .turn_dots import turn_dots
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     inline,
-    hoist,
     save_sums,
     fold_constants,
     simplify,
     merge_equal,
+    hoist,
     sink_gathers,
     remove_dead_code,
     scalars_first,
