@@ -182,14 +182,3 @@ def test_nested_loops() -> None:
         return (last**2).sum() + (ys**2).sum()
 
     check(rg.grad(loss, argnums=(0, 1, 2)), w, u, draw(3, STEPS, BATCH, HIDDEN))
-
-
-def test_bits_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    weights = rg.tree.map(lambda w: w.astype("float32"), make_weights())
-    xs = draw(STEPS, BATCH, WIDTH).astype("float32")
-    found = []
-    for threads in ("1", "2", "3"):
-        monkeypatch.setenv("RETROGRAD_THREADS", threads)
-        gradients = rg.compile(rg.grad(lstm_loss), executor="native")(weights, xs)
-        found.append([leaf.numpy().tobytes() for leaf in rg.tree.leaves(gradients)])
-    assert found[0] == found[1] == found[2]
