@@ -108,13 +108,7 @@ class Binding:
         """Let a native program use the memory of the Arrays directly."""
         from .quick import QuickCall
 
-        order = {leaf: position for position, leaf in enumerate(self.staged.input_leaves)}
-        replaced: dict[int, set[int]] = {}
-        for change, output in zip(self.staged.changes, self.staged.change_outputs, strict=True):
-            if change.leaf in order:
-                replaced.setdefault(output, set()).add(order[change.leaf])
-        # A value that takes the place of several leaves cannot be written over one of them.
-        replaces = {output: min(found) for output, found in replaced.items() if len(found) == 1}
+        replaces = find_replaced(self.staged)
         sources: list[Any] = [
             None if place is None else (place, key) for place, key in self.sources
         ]
@@ -150,6 +144,17 @@ class Binding:
         for place, key in self.targets[output]:
             array.owner = place[key].owner
             place[key] = array
+
+
+def find_replaced(staged: Staged) -> dict[int, int]:
+    """For each output that is the new value of one input, the position of that input."""
+    order = {leaf: position for position, leaf in enumerate(staged.input_leaves)}
+    replaced: dict[int, set[int]] = {}
+    for change, output in zip(staged.changes, staged.change_outputs, strict=True):
+        if change.leaf in order:
+            replaced.setdefault(output, set()).add(order[change.leaf])
+    # A value that takes the place of several leaves cannot be written over one of them.
+    return {output: min(found) for output, found in replaced.items() if len(found) == 1}
 
 
 def _as_array(value: Any) -> Array:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import interpret
-from .binding import Binding, make_key
+from .binding import Binding, find_replaced, make_key
 from .errors import ArgumentError, ArgumentTypeError, ClosureError, hide_internal_frames, suggest
 from .ir import Graph, format_graph
 from .ir.types import float32, int32
@@ -16,6 +17,10 @@ from .ops.promotion import convert
 from .staging import AMBIENT, Call, Staged, describe, trace
 from .trace import Array, Tracer
 from .transforms import parameter_names
+from .tree import Stateful, leaves
+
+if TYPE_CHECKING:
+    from .report.report import Report
 
 Executor = Callable[[Graph, Sequence[Any]], list[Any]]
 
@@ -68,6 +73,7 @@ class Program:
 
     staged: Staged
     execute: Executor
+    seconds: float  # that tracing took
 
 
 class CompiledFunction:
@@ -166,6 +172,7 @@ class CompiledFunction:
         if program is not None:
             return program, call
         prepared: list[Any] = []
+        begin = time.perf_counter()
         try:
             while True:
                 try:
@@ -180,7 +187,7 @@ class CompiledFunction:
             for original in prepared:
                 original.state = None
             raise
-        program = Program(staged, EXECUTORS[self.executor])
+        program = Program(staged, EXECUTORS[self.executor], time.perf_counter() - begin)
         self.programs[call.key()] = program
         return program, call
 
@@ -205,6 +212,64 @@ class CompiledFunction:
     def text(self, *arguments: Any, **keywords: Any) -> str:
         """The program for these arguments, printed with source lines and module paths."""
         return format_graph(self.graph(*arguments, **keywords), sources=True)
+
+    def report(self, *arguments: Any, **keywords: Any) -> Report:
+        """What the program for these arguments is made of; it is compiled if need be, not run.
+
+        The page that `print` shows has the times of tracing and compiling, the memory, and every
+        kernel with the module it comes from, its FLOPs and its bytes. `report.profile()` measures
+        each kernel on copies of the arguments; `report.text(stage)`, `report.llvm` and
+        `report.assembly` show the program itself, `report.to_json()` is for programs.
+
+        Args:
+            arguments, keywords: those of a call. An Optimizer without state gets it, as in a call.
+
+        Returns:
+            A Report.
+
+        Example:
+            >>> import retrograd as rg
+            >>> f = rg.compile(lambda x: (x * x).sum(), executor="native")
+            >>> report = f.report(rg.ones((4, 8)))
+            >>> [(kernel.operations_text, kernel.shape, kernel.bytes) for kernel in report.kernels]
+            [('multiply, sum', '32 over 32', 132)]
+            >>> print(report)
+            <lambda>(x): native, 1 thread
+            ...
+        """
+        from .report.report import Report, Subject
+
+        try:
+            call = describe(arguments, keywords, self._names)
+            if any(isinstance(leaf.value, Tracer) for leaf in call.leaves):
+                raise ArgumentError(
+                    "report was asked for inside of a function that is being traced.",
+                    fix="ask for it outside, with Arrays",
+                )
+            program, call = self._find(call, arguments, keywords)
+            staged = program.staged
+
+            def read() -> list[Any]:
+                now = describe(arguments, keywords, self._names)
+                return [array.concrete() for array in staged.inputs(now)]
+
+            given = [*arguments, *keywords.values()]
+            trained = [a for a in given if isinstance(a, Stateful) and hasattr(a, "parameters")]
+            names = [*self._names[: len(arguments)], *keywords]
+            return Report(
+                Subject(
+                    graph=staged.graph,
+                    executor=self.executor,
+                    call=f"{getattr(self.function, '__name__', 'function')}({', '.join(names)})",
+                    traced=program.seconds,
+                    parameters=sum(p.type.size for a in trained for p in leaves(a.parameters())),
+                    replaced=find_replaced(staged),
+                    read=read,
+                )
+            )
+        except Exception as error:
+            hide_internal_frames(error)
+            raise
 
 
 def _refuse_hidden_arrays(template: Any) -> None:

@@ -309,9 +309,15 @@ def load_stamps() -> Library:
     return jit.load(kept.assemble(write_stamps(host_target().triple)), list(STAMPS))
 
 
-def run(graph: Graph, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:
-    """Run a program natively; it is compiled at the first call."""
+def get_program(graph: Graph) -> NativeProgram:
+    """The machine code of a Graph; it is compiled when it is first asked for."""
     program = graph.cache.get("native")
     if program is None:
         program = graph.cache["native"] = NativeProgram(graph)
-    return program.run(arrays)
+    assert isinstance(program, NativeProgram)
+    return program
+
+
+def run(graph: Graph, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:
+    """Run a program natively; it is compiled at the first call."""
+    return get_program(graph).run(arrays)

@@ -57,9 +57,11 @@ def write_stamps(triple: str) -> str:
     Args:
         triple: LLVM's name of the platform.
     """
-    read = "call i64 @llvm.readcyclecounter()"
-    if triple.startswith(("aarch64", "arm64")):  # the counter of cycles is closed to programs there
-        read = 'call i64 asm sideeffect "mrs $0, cntvct_el0", "=r"()'
+    read, declared = "call i64 @llvm.readcyclecounter()", "declare i64 @llvm.readcyclecounter()\n"
+    if triple.startswith(("aarch64", "arm64")):
+        # The counter of cycles, which some versions of LLVM read, is closed to programs there.
+        read = "call i64 @llvm.read_volatile_register.i64(metadata !0)"
+        declared = 'declare i64 @llvm.read_volatile_register.i64(metadata)\n!0 = !{!"CNTVCT_EL0"}\n'
     text = ADD.replace("READ", read)
     for name, more, given, condition in (
         ("timed", "", "", "icmp eq i64 0, 0"),
@@ -72,7 +74,7 @@ def write_stamps(triple: str) -> str:
     ):
         body = TIMED.replace("NAME", name).replace("MORE", more).replace("GIVEN", given)
         text += body.replace("CONDITION", condition).replace("READ", read)
-    return text + "declare i64 @llvm.readcyclecounter()\n"
+    return text + declared
 
 
 ADD = f"""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .graph import Node
+from .graph import Graph, Node
 from .types import DType
 
 REDUCTIONS = ("sum", "max", "min", "prod", "argmax", "argmin", "mean", "variance")
@@ -231,12 +231,14 @@ class Schedule:
         outputs: the buffers that hold the results.
         origins: the node for which a buffer was made. It says where kernels come from without
             being a part of them: equal kernels stay equal.
+        graph: what the kernels compute.
     """
 
     buffers: list[Buffer] = field(default_factory=list)
     kernels: list[Kernel] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
     origins: dict[int, Node] = field(default_factory=dict)
+    graph: Graph | None = None
 
 
 def reads(kernel: Kernel) -> set[int]:

@@ -84,7 +84,7 @@ class Values:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.schedule = Schedule()
+        self.schedule = Schedule(graph=graph)
         self.node: Node | None = None  # what is being lowered
         self.known: dict[int, View | Lazy] = {}
         self.uses: dict[int, int] = {}

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..codegen.kernels import name_kernel, normalise
+from ..codegen.pieces import cut
 from ..errors import SourceLine
-from ..ir import ArrayType, Graph, Node
+from ..ir import ArrayType, Node
 from ..ir.loops import (
     Callback,
     Contraction,
@@ -34,6 +36,7 @@ class KernelReport:
 
     Args:
         number: its place in the order of the kernels, those inside of loops included.
+        name: of its function in the LLVM text; kernels that are the same share it.
         kind: "contraction", "loop" (a fused loop), "routine", "repeat" (a loop around kernels) or
             "callback" (NumPy).
         what: the primitive of a contraction, routine or callback; "fused loop" or "copy".
@@ -50,6 +53,7 @@ class KernelReport:
     """
 
     number: int
+    name: str
     kind: str
     what: str
     operations: tuple[tuple[str, int], ...]
@@ -87,6 +91,7 @@ class KernelReport:
             line |= {"function": self.source.function, "text": self.source.text()}
         return {
             "number": self.number,
+            "name": self.name,
             "kind": self.kind,
             "what": self.what,
             "operations": dict(self.operations),
@@ -130,18 +135,28 @@ def _walk(
             yield from _walk(body.schedule, depth + 1, runs[id(body)], runs, seen)
 
 
+def name_function(kernel: Kernel, shared: bool, target: Any) -> str:
+    """The function that runs a kernel, or one of its pieces where threads share it."""
+    if isinstance(kernel, (Callback, Repeat)):
+        return ""
+    pieces = cut(kernel) if shared else None
+    return name_kernel(normalise(kernel if pieces is None else pieces.kernel)[0], target)
+
+
 def describe_kernels(
-    graph: Graph, schedule: Schedule, replaced: dict[int, str]
+    schedule: Schedule, replaced: dict[int, str], shared: bool, target: Any
 ) -> list[KernelReport]:
     """Every kernel of a program.
 
     Args:
-        graph: what was lowered: the Graph after all passes.
-        schedule: its kernels.
+        schedule: the kernels.
         replaced: the names of the inputs for which outputs are new values, by output.
+        shared: whether threads share the program.
+        target: the CPU.
     """
     names = {number: replaced[o] for o, number in enumerate(schedule.outputs) if o in replaced}
-    producers = {id(v): node for node in graph.walk() for v in node.outputs}
+    nodes_of = schedule.graph.walk() if schedule.graph is not None else ()
+    producers = {id(variable): node for node in nodes_of for variable in node.outputs}
     found = []
     for number, (kernel, around, depth, runs) in enumerate(walk_kernels(schedule)):
         nodes = _find_nodes(kernel, around, producers)
@@ -150,12 +165,14 @@ def describe_kernels(
         found.append(
             KernelReport(
                 number=number,
+                name=name_function(kernel, shared and not depth, target),
                 kind=_kind_of(kernel),
                 what=what,
                 operations=tuple(operations.items()),
                 shape=shape,
                 paths=tuple(dict.fromkeys(node.path for node in nodes if node.path)),
-                writes=tuple(names[n] for n in sorted(written) if n in names),
+                # The parameters come before their moments.
+                writes=tuple(sorted((names[n] for n in written if n in names), key=len)),
                 source=next((node.source for node in nodes if node.source), None),
                 depth=depth,
                 runs=runs,

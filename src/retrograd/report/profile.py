@@ -10,15 +10,16 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from ..codegen.clock import END, FIRST, NOW, STEP, Clock
 from ..native import NativeProgram
+from ..runtime.processors import choose_thread_count
 from .kernels import KernelReport
-from .limits import Limits
+from .limits import Limits, Meter
 
 NumpyArray = np.ndarray[Any, Any]
 LEAST_RUNS = 5
@@ -34,7 +35,7 @@ class KernelTime:
     Args:
         seconds: the median of its time in a step, all its runs together.
         waiting: for which the first thread waited for others before it could start.
-        share: of the step.
+        share: of the step: of the sum of all medians.
         limit: the least possible time: the larger of its arithmetic and its bytes; 0 where
             nothing is known.
         bound: which of the two: "FLOPs" or "bytes".
@@ -61,7 +62,9 @@ class Profile:
         step: the median of the step as it is, in seconds, with its call from Python.
         stamped: the same of the step with time stamps, without that call.
         kernels: one for each kernel of the report, in its order.
-        waiting: seconds at the end of the step, in which the first thread waited for others.
+        waiting: seconds in which the first thread waited for others, before kernels and at the
+            end of the step.
+        between: seconds of the step that are neither in a kernel nor waiting.
         limits: of this machine, as measured beside it.
         threads: how many ran the step.
     """
@@ -71,13 +74,22 @@ class Profile:
     stamped: float
     kernels: tuple[KernelTime, ...]
     waiting: float
+    between: float
     limits: Limits
     threads: int
 
-    @property
-    def all_waiting(self) -> float:
-        """Seconds in which the first thread waited for others."""
-        return self.waiting + sum(kernel.waiting for kernel in self.kernels)
+    def as_dict(self) -> dict[str, Any]:
+        """The same as JSON would have it."""
+        return {
+            "runs": self.runs,
+            "step": self.step,
+            "stamped": self.stamped,
+            "waiting": self.waiting,
+            "between": self.between,
+            "threads": self.threads,
+            "limits": self.limits.as_dict(),
+            "kernels": [asdict(time) | {"of_limit": time.of_limit} for time in self.kernels],
+        }
 
 
 class Copies:
@@ -121,7 +133,7 @@ def measure_profile(
     rows: Sequence[KernelReport],
     arrays: Sequence[NumpyArray],
     replaced: dict[int, int],
-    limits: Limits,
+    known: Limits | None,
     repeats: int | None,
     seconds: float,
     tell: Callable[[float], None] = lambda part: None,
@@ -133,11 +145,13 @@ def measure_profile(
         rows: its kernels.
         arrays: the inputs; they are copied.
         replaced: for each output that is a new value of an input, the position of that input.
-        limits: of this machine.
+        known: limits of this machine that were measured before.
         repeats: how many steps; by default as many as `seconds` allow, at least 5.
         seconds: for how long.
         tell: is told which part of the work is done.
     """
+    meter = Meter(choose_thread_count()) if known is None else None
+    limits = meter.measure() if meter is not None else known
     clock = Clock()
     stamped = program.duplicate(clock)
     ticks = clock.ticks
@@ -156,7 +170,7 @@ def measure_profile(
         if len(found) == 1:
             first = now
         steps.append(plain.run())
-        done = min((now - begin) / seconds, len(steps) / LEAST_RUNS)
+        done = min((time.perf_counter() - begin) / seconds, len(steps) / LEAST_RUNS)
         if repeats is not None:
             done = len(steps) / repeats
         elif len(steps) == MOST_RUNS:
@@ -167,20 +181,50 @@ def measure_profile(
     time.sleep(max(0.0, first + LEAST_SPAN - time.perf_counter()))
     marked.run()
     second = (ticks[NOW] - found[0][NOW]) / (time.perf_counter() - first)
-    medians = np.median(np.array(found), axis=0) / second
-    threads = stamped.threads or 1
+    if meter is not None and limits is not None:
+        limits = limits.raise_to(meter.measure())
+    assert limits is not None
+    return summarise(
+        rows, np.array(found) / second, statistics.median(steps), limits, stamped.threads or 1
+    )
+
+
+def summarise(
+    rows: Sequence[KernelReport], times: NumpyArray, step: float, limits: Limits, threads: int
+) -> Profile:
+    """What was counted, as a profile.
+
+    Args:
+        rows: the kernels.
+        times: (runs, counts): seconds in the places of codegen/clock.py.
+        step: seconds of the step without stamps.
+        limits: of this machine.
+        threads: how many ran the step.
+    """
+    # Kernels inside of loops count with their loop.
+    top = [FIRST + 2 * row.number for row in rows if not row.depth]
+    waits = times[:, END] + times[:, FIRST + 1 :: 2].sum(1)
+    medians = np.median(times, axis=0)
+    waiting = float(medians[END] + medians[FIRST + 1 :: 2].sum())
+    between = float(np.median(times[:, STEP] - times[:, top].sum(1) - waits))
+    # The sum of the medians is a step as other programs would let it be: what they take from one
+    # run falls on some kernel or other.
+    total = float(medians[top].sum()) + waiting + between
     return Profile(
-        runs=len(steps),
-        step=statistics.median(steps),
+        runs=len(times),
+        step=step,
         stamped=float(medians[STEP]),
-        kernels=tuple(_tell_time(row, medians, limits, threads) for row in rows),
-        waiting=float(medians[END]),
+        kernels=tuple(_tell_time(row, medians, total, limits, threads) for row in rows),
+        waiting=waiting,
+        between=between,
         limits=limits,
         threads=threads,
     )
 
 
-def _tell_time(row: KernelReport, medians: NumpyArray, limits: Limits, threads: int) -> KernelTime:
+def _tell_time(
+    row: KernelReport, medians: NumpyArray, total: float, limits: Limits, threads: int
+) -> KernelTime:
     """What the counts say of a kernel."""
     place = FIRST + 2 * row.number
     seconds, waiting = float(medians[place]), float(medians[place + 1])
@@ -193,7 +237,7 @@ def _tell_time(row: KernelReport, medians: NumpyArray, limits: Limits, threads: 
     return KernelTime(
         seconds=seconds,
         waiting=waiting,
-        share=seconds / float(medians[STEP]),
+        share=seconds / total if total else 0.0,
         limit=max(arithmetic, moving),
         bound="FLOPs" if arithmetic >= moving else "bytes",
     )

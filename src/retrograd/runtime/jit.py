@@ -77,20 +77,33 @@ def assemble(text: str, target: Target | None = None) -> bytes:
     The mid-level pipeline is short: the code generator writes explicit vectors with invariants
     outside of loops, and only asks for values in registers (sroa) and tidy addresses.
     """
+    with _lock:
+        machine, module = _optimise(text, target)
+        return bytes(machine.emit_object(module))
+
+
+def write_assembly(text: str, target: Target | None = None) -> str:
+    """The assembly of what `assemble` makes, for readers."""
+    with _lock:
+        machine, module = _optimise(text, target)
+        return str(machine.emit_assembly(module))
+
+
+def _optimise(text: str, target: Target | None) -> tuple[Any, Any]:
+    """The target machine, and the module after the passes."""
     llvm = initialise()
     chosen = host_target() if target is None else target
-    with _lock:
-        machine, _ = _engine(chosen)
-        module = llvm.parse_assembly(text)
-        module.triple = chosen.triple
-        module.data_layout = str(machine.target_data)
-        options = llvm.create_pipeline_tuning_options(speed_level=1)
-        builder = llvm.create_pass_builder(machine, options)
-        passes = llvm.create_new_module_pass_manager()
-        passes.add_sroa_pass()
-        passes.add_instruction_combine_pass()
-        passes.run(module, builder)
-        return bytes(machine.emit_object(module))
+    machine, _ = _engine(chosen)
+    module = llvm.parse_assembly(text)
+    module.triple = chosen.triple
+    module.data_layout = str(machine.target_data)
+    options = llvm.create_pipeline_tuning_options(speed_level=1)
+    builder = llvm.create_pass_builder(machine, options)
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_sroa_pass()
+    passes.add_instruction_combine_pass()
+    passes.run(module, builder)
+    return machine, module
 
 
 def load(code: bytes, names: list[str], process: bool = False) -> Library:
