@@ -209,6 +209,12 @@ class CompiledFunction:
         call = describe(arguments, keywords, self._names)
         return self._find(call, arguments, keywords)[0].staged.graph
 
+    def capture(self, *arguments: Any, **keywords: Any) -> tuple[Graph, list[Any]]:
+        """The program for these arguments and the values of its inputs, as NumPy arrays."""
+        call = describe(arguments, keywords, self._names)
+        program, call = self._find(call, arguments, keywords)
+        return program.staged.graph, [a.concrete() for a in program.staged.inputs(call)]
+
     def text(self, *arguments: Any, **keywords: Any) -> str:
         """The program for these arguments, printed with source lines and module paths."""
         return format_graph(self.graph(*arguments, **keywords), sources=True)

@@ -8,6 +8,7 @@
 | `RETROGRAD_POISON`         | `1` fills memory with NaN, guards every buffer | `0`              |
 | `RETROGRAD_FULL_TRACEBACK` | `1` keeps retrograd's own frames in tracebacks | `0`              |
 | `RETROGRAD_THREADS`        | number of threads, from 1 to 256               | all that may run |
+| `RETROGRAD_WITHOUT_PASSES` | passes of the compiler to leave out, by name   | none             |
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Config:
     poison: bool = False
     threads: int | None = None
     cache_folder: Path | None = None
+    without_passes: frozenset[str] = frozenset()
     default_float: str = "float32"
     default_int: str = "int32"
 
@@ -67,6 +69,12 @@ def read_threads(variable: str = "RETROGRAD_THREADS") -> int | None:
     )
 
 
+def read_without_passes(variable: str = "RETROGRAD_WITHOUT_PASSES") -> frozenset[str]:
+    """The names of the passes to leave out, separated by commas; `passes/pipeline.py` has all."""
+    names = os.environ.get(variable, "").split(",")
+    return frozenset(name.strip() for name in names if name.strip())
+
+
 @lru_cache(maxsize=1)
 def get_config() -> Config:
     """The frozen settings of this process."""
@@ -77,4 +85,5 @@ def get_config() -> Config:
         poison=os.environ.get("RETROGRAD_POISON", "0") == "1",
         threads=read_threads(),
         cache_folder=read_cache_folder(),
+        without_passes=read_without_passes(),
     )

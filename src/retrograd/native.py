@@ -6,7 +6,7 @@ import copy
 import ctypes
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -26,7 +26,7 @@ from .ir.loops import Schedule
 from .passes.arena import Arena, plan_arena
 from .passes.in_place import find_lifetimes
 from .passes.lowering import lower
-from .passes.pipeline import PASSES, prepare
+from .passes.pipeline import check_names, list_names, prepare
 from .runtime import jit, kept
 from .runtime.buffers import GUARD, Memory, array_at
 from .runtime.jit import Library
@@ -52,12 +52,24 @@ class Times:
 
 
 class NativeProgram:
-    """A Graph compiled for this machine."""
+    """A Graph compiled for this machine.
+
+    Args:
+        graph: the program.
+        poison: fill memory with NaN and guard it; None for the setting.
+        target: the CPU; None for this one.
+        without: names of passes to leave out (`passes/pipeline.py`); None for the setting.
+    """
 
     def __init__(
-        self, graph: Graph, poison: bool | None = None, target: Target | None = None
+        self,
+        graph: Graph,
+        poison: bool | None = None,
+        target: Target | None = None,
+        without: Iterable[str] | None = None,
     ) -> None:
         self.graph = graph
+        self.without = check_names(get_config().without_passes if without is None else without)
         self.poison = get_config().poison if poison is None else poison
         self.times = Times()
         self.target = target or host_target()
@@ -88,7 +100,7 @@ class NativeProgram:
 
     def _name(self, graph: str) -> str:
         """The name of the program in the cache, from the fingerprint of its Graph."""
-        passes = [apply.__name__ for apply in PASSES]
+        passes = [name for name in list_names() if name not in self.without]
         return kept.name_plan(graph, self.target, [self.poison, *passes])
 
     def _load_libraries(self, plan: Plan) -> list[Library] | None:
@@ -151,7 +163,11 @@ class NativeProgram:
     def schedule(self) -> Schedule:
         """The kernels; lowered when somebody asks where the program came from the cache."""
         start = time.perf_counter()
-        schedule = lower(prepare(self.graph), frozenset((*ROWS, "cast")))
+        schedule = lower(
+            prepare(self.graph, self.without),
+            frozenset((*ROWS, "cast")),
+            without=self.without,
+        )
         self.times.passes = time.perf_counter() - start
         return schedule
 

@@ -232,6 +232,7 @@ class Schedule:
         origins: the node for which a buffer was made. It says where kernels come from without
             being a part of them: equal kernels stay equal.
         graph: what the kernels compute.
+        without: the names of what is left out when it is made better (`passes/pipeline.py`).
     """
 
     buffers: list[Buffer] = field(default_factory=list)
@@ -239,6 +240,7 @@ class Schedule:
     outputs: list[int] = field(default_factory=list)
     origins: dict[int, Node] = field(default_factory=dict)
     graph: Graph | None = None
+    without: frozenset[str] = frozenset()
 
 
 def reads(kernel: Kernel) -> set[int]:

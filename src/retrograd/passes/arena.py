@@ -27,6 +27,7 @@ def plan_arena(schedule: Schedule, guard: int = 0) -> Arena:
         schedule: the kernels and buffers.
         guard: bytes to leave free behind each buffer; then no place is used twice.
     """
+    apart = guard > 0 or "share_memory" in schedule.without
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     for time, kernel in enumerate(schedule.kernels):
@@ -48,7 +49,7 @@ def plan_arena(schedule: Schedule, guard: int = 0) -> Arena:
         born, dies = first[number], last[number]
         place = 0
         for begin, end, other_born, other_dies in taken:
-            if guard or (other_born <= dies and born <= other_dies):
+            if apart or (other_born <= dies and born <= other_dies):
                 if place + need <= begin:
                     break
                 place = max(place, end)

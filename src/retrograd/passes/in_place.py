@@ -16,6 +16,10 @@ Places = set[tuple[int, tuple[int, ...]] | None]
 
 def find_lifetimes(schedule: Schedule) -> Lifetimes:
     """When inputs are read for the last time, and outputs are written."""
+    if "in_place" in schedule.without:
+        positions = [buffer.position for buffer in schedule.buffers]
+        unknown = (None,) * (1 + max(positions, default=-1))
+        return Lifetimes(unknown, (None,) * len(schedule.outputs), frozenset())
     last: dict[int, int] = {}
     writers: dict[int, list[int]] = {}
     for time, kernel in enumerate(schedule.kernels):

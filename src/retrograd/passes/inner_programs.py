@@ -84,10 +84,11 @@ def _repeat(
 
 def lower_body(values: Values, graph: Graph) -> Body:
     """The kernels of a Graph inside of a node, and their memory; lowered once."""
-    body = graph.cache.get("body")
+    key = ",".join(["body", *sorted(values.schedule.without)])
+    body = graph.cache.get(key)
     if body is None:
         schedule = values.lower_inside(graph)
         arena = plan_arena(schedule)
-        body = graph.cache["body"] = Body(schedule, arena.places, arena.size)
+        body = graph.cache[key] = Body(schedule, arena.places, arena.size)
     assert isinstance(body, Body)
     return body

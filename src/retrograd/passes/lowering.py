@@ -12,6 +12,7 @@ from .indexing import lower_gather, lower_scatter, lower_scatter_along
 from .inner_programs import lower_call, lower_scan
 from .movement import lower_concatenate, lower_movement, lower_pad, lower_reshape
 from .nests import collapse
+from .pipeline import SCHEDULE_PASSES
 from .reductions import (
     POSITIONS,
     REDUCTIONS,
@@ -57,7 +58,12 @@ RULES: dict[str, Rule] = {
 """How each primitive that is not elementwise is lowered; a rule gives False if it cannot."""
 
 
-def lower(graph: Graph, elementwise: frozenset[str], separate: bool = False) -> Schedule:
+def lower(
+    graph: Graph,
+    elementwise: frozenset[str],
+    separate: bool = False,
+    without: frozenset[str] = frozenset(),
+) -> Schedule:
     """The kernels of a Graph.
 
     Args:
@@ -65,10 +71,11 @@ def lower(graph: Graph, elementwise: frozenset[str], separate: bool = False) -> 
         elementwise: the names of the elementwise primitives that there is machine code for.
         separate: whether each output needs a buffer of its own (it may not be an input, a
             constant or another output).
+        without: names of what is left out.
     """
-    values = Values(graph)
+    values = Values(graph, without)
     plan_borders(values)
-    values.lower_inside = lambda inner: lower(inner, elementwise, separate=True)
+    values.lower_inside = lambda inner: lower(inner, elementwise, True, without)
     for node in graph.nodes:
         values.node = node
         name = node.primitive.name
@@ -85,6 +92,9 @@ def lower(graph: Graph, elementwise: frozenset[str], separate: bool = False) -> 
             number = values.copy(values.view(number)).buffer
         schedule.outputs.append(number)
     schedule.kernels = [collapse(k) if isinstance(k, LoopNest) else k for k in schedule.kernels]
+    for apply in SCHEDULE_PASSES:
+        if apply.__name__ not in without:
+            schedule = apply(schedule)
     return schedule
 
 

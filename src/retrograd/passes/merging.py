@@ -14,7 +14,7 @@ def append_nest(schedule: Schedule, nest: LoopNest, merge: bool = True) -> None:
     """Add a nest: merged into an earlier one where nothing in between stands against it."""
     kernels = schedule.kernels
     needed = reads(nest)
-    if merge:
+    if merge and "merge_nests" not in schedule.without:
         for position in reversed(range(max(0, len(kernels) - 64), len(kernels))):
             earlier = kernels[position]
             if isinstance(earlier, LoopNest):

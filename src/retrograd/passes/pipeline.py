@@ -1,11 +1,13 @@
-"""The passes over a Graph before it is lowered to kernels, in order."""
+"""The passes over a Graph before it is lowered to kernels, and over the kernels, in order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ..config import get_config
+from ..errors import ArgumentError, suggest
 from ..ir import Graph, verify
+from ..ir.loops import Schedule
 from .fold_constants import fold_constants
 from .hoisting import hoist
 from .inner_programs import inline
@@ -29,12 +31,41 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     scalars_first,
     turn_dots,
 )
-"""Each takes a Graph and gives one that computes the same; any may be left out but `inline`."""
+"""Each takes a Graph and gives one that computes the same; any may be left out."""
+
+SCHEDULE_PASSES: tuple[Callable[[Schedule], Schedule], ...] = ()
+"""Each takes a Schedule, of a program or of one inside of it, and gives one that does the same."""
+
+OPTIMISATIONS = ("merge_nests", "in_place", "share_memory")
+"""What else can be left out: loops over the same space made one while they are lowered, outputs
+written over inputs, and places in the arena that several values use one after the other."""
 
 
-def prepare(graph: Graph) -> Graph:
-    """The Graph after all passes; verified after each if that is wanted."""
+def list_names() -> tuple[str, ...]:
+    """Everything that can be left out, in the order in which it is applied."""
+    return (*[apply.__name__ for apply in (*PASSES, *SCHEDULE_PASSES)], *OPTIMISATIONS)
+
+
+def check_names(without: Iterable[str]) -> frozenset[str]:
+    """The names as a set.
+
+    Raises:
+        ArgumentError: one of them is no name of a pass.
+    """
+    chosen, known = frozenset(without), list_names()
+    for name in sorted(chosen - set(known)):
+        raise ArgumentError(
+            f"There is no pass {name!r} that could be left out. {suggest(name, known)}",
+            fix="RETROGRAD_WITHOUT_PASSES holds names of passes, separated by commas",
+        )
+    return chosen
+
+
+def prepare(graph: Graph, without: frozenset[str] = frozenset()) -> Graph:
+    """The Graph after all passes but those left out; verified after each if that is wanted."""
     for apply in PASSES:
+        if apply.__name__ in without:
+            continue
         graph = apply(graph)
         if get_config().verify:
             verify(graph, apply.__name__)

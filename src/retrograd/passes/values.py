@@ -82,9 +82,9 @@ SPLITS: dict[str, Callable[[Node], dict[int, int]]] = {}
 class Values:
     """Where every value of a Graph is, and the Schedule that grows while it is lowered."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, without: frozenset[str] = frozenset()) -> None:
         self.graph = graph
-        self.schedule = Schedule(graph=graph)
+        self.schedule = Schedule(graph=graph, without=without)
         self.node: Node | None = None  # what is being lowered
         self.known: dict[int, View | Lazy] = {}
         self.uses: dict[int, int] = {}
