@@ -91,7 +91,13 @@ class Binding:
 
     @staticmethod
     def can_bind(call: Call, staged: Staged) -> bool:
-        """Whether every leaf has a place, and nothing else changes."""
+        """Whether a call can be told from its key, and its leaves have places."""
+        plain = all(template[0] != "container" for template in call.arguments)
+        return plain and Binding.has_places(call, staged)
+
+    @staticmethod
+    def has_places(call: Call, staged: Staged) -> bool:
+        """Whether every leaf in an object has a place, and nothing else changes."""
         if staged.static_changes or staged.captured or call.keywords:
             return False
         for leaf in call.leaves:
@@ -100,9 +106,7 @@ class Binding:
             if not leaf.in_object and not isinstance(leaf.argument, int):
                 return False
         objects = call.description.objects
-        if any(find_place(objects[c.object], c) is None for c in staged.changes):
-            return False
-        return all(template[0] != "container" for template in call.arguments)
+        return all(find_place(objects[c.object], c) is not None for c in staged.changes)
 
     def bind_native(self, program: Any) -> None:
         """Let a native program use the memory of the Arrays directly."""

@@ -22,6 +22,9 @@ from .tree import Stateful, leaves
 if TYPE_CHECKING:
     from .report.report import Report
 
+if TYPE_CHECKING:
+    from .series import Series
+
 Executor = Callable[[Graph, Sequence[Any]], list[Any]]
 
 
@@ -160,6 +163,21 @@ class CompiledFunction:
         for index, position in staged.ambient_outputs:
             AMBIENT[index].write(outputs[position])
         return staged.rebuild(outputs)
+
+    def series(self, *arguments: Any) -> Series | None:
+        """These arguments bound for many native calls in one; None where that cannot be."""
+        from . import native
+        from .series import Series
+
+        if self.executor != "native":
+            return None
+        call = describe(arguments, {}, self._names)
+        program, call = self._find(call, arguments, {})
+        code = native.get_program(program.staged.graph)
+        if code.poison or not Binding.has_places(call, program.staged):
+            return None
+        binding = Binding(call, program.staged, program.execute, arguments, lambda: None)
+        return Series(code, binding, call) if Series.can_run(code, binding) else None
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -315,7 +333,7 @@ def _strengthen(array: Array, weak: bool) -> Array:
     return convert(array, float32 if array.type.dtype.kind == "f" else int32)
 
 
-def compile(function: Callable[..., Any] | None = None, *, executor: str = "numpy") -> Any:
+def compile(function: Callable[..., Any] | None = None, *, executor: str = "native") -> Any:
     """A function traced once and run as a whole program: forward, backward and update.
 
     Calls with the same structure, shapes and dtypes reuse the program. Arrays and numbers are
@@ -324,8 +342,9 @@ def compile(function: Callable[..., Any] | None = None, *, executor: str = "nump
 
     Args:
         function: any function of Arrays, Modules, Optimizers and trees of them.
-        executor: what runs the program: "numpy", the interpreter, or "native", machine code made
-            through LLVM (what it does not know yet runs with NumPy in the middle of the program).
+        executor: what runs the program: "native", machine code made through LLVM (sorting and a
+            few other operations call NumPy in the middle of the program), or "numpy", the
+            interpreter, to debug or where llvmlite is missing.
 
     Returns:
         A CompiledFunction: called like the function; `trace_count` says how often it was traced.

@@ -16,6 +16,7 @@ import numpy as np
 from .codegen.clock import STAMPS, Clock, write_stamps
 from .codegen.elementwise import ROWS
 from .codegen.program import ProgramWriter
+from .codegen.series import DONE, Job, write_series
 from .codegen.steps import ARENA, CODE, ENTRIES, FUNCTIONS, ROOT, TICKS, write_steps
 from .codegen.team import write_team
 from .config import get_config
@@ -34,7 +35,7 @@ from .runtime.libraries import find_kernels, load_library, make_kernels
 from .runtime.plan import Plan, link
 from .runtime.processors import choose_thread_count
 from .runtime.target import Target, host_target
-from .runtime.threads import get_pool
+from .runtime.threads import Pool, get_pool
 from .trace import evaluate
 
 NumpyArray = np.ndarray[Any, Any]
@@ -49,6 +50,12 @@ class Times:
     text: float = 0.0
     llvm: float = 0.0
     load: float = 0.0
+
+
+@lru_cache(maxsize=1)
+def load_series() -> jit.Library:
+    """The machine code that runs steps one after the other."""
+    return jit.load(kept.assemble(write_series()), ["series", "series_alone"], process=True)
 
 
 class NativeProgram:
@@ -222,14 +229,14 @@ class NativeProgram:
         address = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
         self.table[self.plan.callback_slot] = address
         self._error: BaseException | None = None
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self.table_address = self.table.ctypes.data
         self.threads: int | None = None
 
     def run(self, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:
         """Run the program on one value for each input."""
         buffers = self.buffers
-        with self._lock:
+        with self.lock:
             held = []
             for slot, position in self.inputs:
                 array = np.ascontiguousarray(arrays[position])
@@ -255,17 +262,44 @@ class NativeProgram:
         """Run the machine code, on several threads where the program is worth it."""
         if not self.shared:
             return self.function(self.table_address)
+        pool = self._find_pool()
+        if pool is None:
+            return self.function(self.table_address, 0, 1, 0)
+        return pool.run(self.address, self.table_address)
+
+    def _find_pool(self) -> Pool | None:
+        """The team of threads; None where there is one thread."""
         if self.threads is None:  # once: finding out reads the files of the control groups
             self.threads = choose_thread_count()
         if self.threads == 1:
-            return self.function(self.table_address, 0, 1, 0)
-        pool = get_pool(self.threads, lambda: kept.assemble(write_team(host_target().triple)))
-        return pool.run(self.address, self.table_address)
+            return None
+        return get_pool(self.threads, lambda: kept.assemble(write_team(host_target().triple)))
+
+    def run_job(self, job: Job) -> None:
+        """Run the machine code many times, in one call."""
+        table = job.fill(self.address, self.table)
+        self.table[self.plan.status_slot] = 0
+        address = table.ctypes.data
+        status = 0
+        if job.steps:
+            library = load_series()
+            pool = self._find_pool() if self.shared else None
+            if not self.shared:
+                status = jit.function(library, "series_alone", 1)(address)
+            elif pool is None:
+                status = jit.function(library, "series", 4)(address, 0, 1, 0)
+            else:
+                status = pool.run(library.addresses["series"], address)
+        job.done = int(table[DONE])
+        self._check(status)
 
     def _execute(self, live: dict[int, NumpyArray]) -> None:
         """Call the machine code, with all pointers in the table."""
         self.table[self.plan.status_slot] = 0
-        status = self._run_guarded(live) if self.poison else self._call()
+        self._check(self._run_guarded(live) if self.poison else self._call())
+
+    def _check(self, status: int) -> None:
+        """Raise what went wrong inside of the machine code."""
         if self._error is not None:
             error, self._error = self._error, None
             raise error

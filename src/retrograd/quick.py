@@ -33,6 +33,11 @@ def _alone() -> tuple[int, int]:
 ALONE = _alone()
 
 
+def expect_references(places: int) -> tuple[int, int]:
+    """What `count_references` gives where an Array stands in so many places and nowhere else."""
+    return ALONE[0] + places - 1, ALONE[1]
+
+
 class QuickCall:
     """A native program bound to the places of its inputs.
 
@@ -53,9 +58,7 @@ class QuickCall:
         self.program = program
         safe = program.plan.lifetimes.select([(i, o) for o, i in replaces.items()])
         self.steady = {o: i for i, o in safe if sources[i] is not None}
-        self.expected = {
-            i: (ALONE[0] + len(places[o]) - 1, ALONE[1]) for o, i in self.steady.items()
-        }
+        self.expected = {i: expect_references(len(places[o])) for o, i in self.steady.items()}
         slot_of = {position: slot for slot, position in program.inputs}
         self.input_slots = [slot_of.get(position) for position in range(len(sources))]
         self.sources = list(sources)
@@ -75,7 +78,7 @@ class QuickCall:
         program = self.program
         table, buffers = program.table, program.buffers
         outputs = program.outputs
-        with program._lock:
+        with program.lock:
             alone: set[int] = set()
             held: list[Array] = []
             for position, place in enumerate(self.sources):

@@ -30,7 +30,14 @@ class Callback:
         >>> class Printer(rg.Callback):
         ...     def on_epoch_end(self, trainer, event):
         ...         print(event.epoch, sorted(event.values))
+
+    Attributes:
+        every_batch: whether `on_batch_end` is called after each step, if it is overridden. Many
+            small steps are faster when they need not stop for it: with False it is called at
+            least every 100 ms, unless a single step takes longer.
     """
+
+    every_batch = True
 
     def on_fit_begin(self, trainer: Trainer, event: FitBegin) -> None:
         """Called once, before the first step."""
@@ -39,7 +46,7 @@ class Callback:
         """Called before the first step of each epoch."""
 
     def on_batch_end(self, trainer: Trainer, event: BatchEnd) -> None:
-        """Called after each step."""
+        """Called after each step; see `every_batch`."""
 
     def on_epoch_end(self, trainer: Trainer, event: EpochEnd) -> None:
         """Called after each epoch, when it has been validated."""

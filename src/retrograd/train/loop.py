@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ from .callbacks import Callback
 from .events import BatchEnd, EpochBegin, EpochEnd, Event, FitBegin, FitEnd
 from .history import VALIDATION, History
 from .interrupts import Interrupts
-from .samples import NumpyArray, Rows, Running, Samples
+from .samples import NumpyArray, Running, Samples
+from .steps import run_all
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -80,6 +81,11 @@ class FitLoop:
         self.position = Position(0, 0, None, Running(trainer.metrics))
         self.batches = count_batches(training.count, plan.batch_size, trainer.model)
         self.resumed = False
+        self._steps = trainer.programs.training(trainer.model, trainer.optimizer, training)
+        self._sees_batches = any(
+            callback.every_batch and type(callback).on_batch_end is not Callback.on_batch_end
+            for callback in callbacks
+        )
         self.stop_reason: str | None = None
         self.dispatching = False
         self._interrupts = Interrupts()
@@ -158,20 +164,7 @@ class FitLoop:
         while position.batch < self.batches:
             if self._should_stop():
                 return
-            batch = self.training.batch(self._rows(order, position.batch))
-            loss = math.nan
-            if batch.mass > 0:  # a batch in which no sample counts teaches nothing
-                loss, sums = trainer.programs.train(
-                    trainer.model, trainer.optimizer, batch, self.training
-                )
-                if not math.isfinite(loss):
-                    number = position.batch + 1
-                    raise self._diverged(f"The loss became {loss}", number, restore())
-                position.running.add(loss, batch, sums)
-            else:
-                position.running.samples += batch.size
-            position.batch += 1
-            self._dispatch("on_batch_end", self._describe_batch(loss))
+            self._train_batches(order, restore)
         if self._should_stop():
             return
         values = position.running.values()
@@ -195,13 +188,29 @@ class FitLoop:
         count = self.training.count
         if not self.plan.shuffle or self.plan.batch_size >= count:
             return None
-        return np.asarray(random.permutation(count))
+        return np.asarray(random.permutation(count)).astype(np.int64)
 
-    def _rows(self, order: NumpyArray | None, batch: int) -> Rows:
-        start = batch * self.plan.batch_size
-        last = batch + 1 == self.batches
-        rows = slice(start, self.training.count if last else start + self.plan.batch_size)
-        return rows if order is None else order[rows]
+    def _train_batches(self, order: NumpyArray | None, restore: Any) -> None:
+        """The next batches, in one native call where no callback wants to see each of them."""
+        position = self.position
+        start = position.batch * self.plan.batch_size
+        whole = self.training.count // self.plan.batch_size - position.batch
+        last = position.batch + 1 == self.batches
+        size = self.training.count - start if last else self.plan.batch_size
+        most = 1 if last or self._sees_batches else min(whole, self.batches - 1 - position.batch)
+        done, results = self._steps.run(order, start, size, most)
+        loss = math.nan
+        if results is None:
+            position.running.samples += size
+        else:
+            bad = np.flatnonzero(~np.isfinite(results.losses))
+            if len(bad):
+                loss, number = float(results.losses[bad[0]]), position.batch + int(bad[0]) + 1
+                raise self._diverged(f"The loss became {loss}", number, restore())
+            position.running.add(results.losses, results.masses, size, results.sums)
+            loss = float(results.losses[-1])
+        position.batch += done
+        self._dispatch("on_batch_end", self._describe_batch(loss))
 
     def _validate(self, samples: Samples) -> dict[str, float] | None:
         """Loss and metrics of the validation data; None if it was interrupted.
@@ -212,11 +221,11 @@ class FitLoop:
         self.trainer.model.eval()
         try:
             running = Running(self.trainer.metrics)
-            for batch in cut(samples, EVALUATION_BATCH):
+            steps = self.trainer.programs.evaluation(self.trainer.model, samples)
+            for results in run_all(steps, EVALUATION_BATCH):
                 if self._interrupts.requested:
                     return None
-                loss, sums = self.trainer.programs.evaluate(self.trainer.model, batch)
-                running.add(loss, batch, sums)
+                running.add(results.losses, results.masses, results.size, results.sums)
             return running.values()
         finally:
             self.trainer.model.train()
@@ -326,12 +335,6 @@ def count_batches(count: int, batch_size: int, model: Module) -> int:
     if alone and any(isinstance(module, BatchNorm) for _, module in model.modules()):
         batches -= 1
     return batches
-
-
-def cut(samples: Samples, batch_size: int) -> Iterator[Any]:
-    """The samples in batches, in order."""
-    for start in range(0, samples.count, batch_size):
-        yield samples.batch(slice(start, start + batch_size))
 
 
 def set_modes(modes: Sequence[tuple[Module, bool]]) -> None:

@@ -26,6 +26,8 @@ class ProgressBar(Callback):
     more than 50 epochs at most one a second).
     """
 
+    every_batch = False
+
     def __init__(self) -> None:
         self._bar: Any = None
         self._task: Any = None

@@ -13,6 +13,7 @@ from ..trace import Array
 
 NumpyArray = np.ndarray[Any, Any]
 Rows = slice | NumpyArray
+MetricSums = Mapping[str, Mapping[str, NumpyArray]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +95,20 @@ class Running:
         self.samples = 0
         self.sums: dict[str, dict[str, NumpyArray]] = {}
 
-    def add(self, loss: float, batch: Batch, sums: Mapping[str, Mapping[str, Array]]) -> None:
-        """Add one batch: its mean loss and the sums of its metrics."""
-        self.loss += loss * batch.mass
-        self.mass += batch.mass
-        self.samples += batch.size
+    def add(self, losses: NumpyArray, masses: NumpyArray, size: int, sums: MetricSums) -> None:
+        """Add batches of one size, in order: their mean losses and the sums of their metrics.
+
+        Batches added together and one after the other give the same bits.
+        """
+        self.loss = _add_up(self.loss, losses * masses)
+        self.mass = _add_up(self.mass, masses)
+        self.samples += size * len(losses)
         for name, parts in sums.items():
             mine = self.sums.setdefault(name, {})
-            for part, array in parts.items():
-                value = np.asarray(array).astype(np.float64)
-                mine[part] = mine[part] + value if part in mine else value
+            for part, stack in parts.items():
+                terms = np.asarray(stack).astype(np.float64)
+                start = np.asarray(mine[part] if part in mine else np.zeros(terms.shape[1:]))
+                mine[part] = np.asarray(np.add.accumulate(np.concatenate([start[None], terms]))[-1])
 
     def values(self) -> dict[str, float]:
         """The mean loss and the metrics so far."""
@@ -127,3 +132,8 @@ class Running:
         self.mass = float(state["mass"])
         self.samples = int(state["samples"])
         self.sums = {name: dict(parts) for name, parts in state["sums"].items()}
+
+
+def _add_up(start: float, terms: NumpyArray) -> float:
+    """`start + terms[0] + terms[1] + ...`, in this order."""
+    return float(np.add.accumulate(np.concatenate([[start], terms]))[-1])

@@ -14,6 +14,7 @@ from ..metrics import Metric
 from ..transforms import value_and_grad
 from .objective import Objective
 from .samples import Batch, Samples
+from .steps import Steps
 
 MetricSums = dict[str, dict[str, Any]]
 
@@ -59,19 +60,13 @@ class Programs:
         """How many training programs have been traced."""
         return int(self._train.trace_count)
 
-    def train(
-        self, model: Any, optimizer: Any, batch: Batch, samples: Samples
-    ) -> tuple[float, MetricSums]:
-        """One step: forward, backward, update. Returns the loss and the sums of the metrics."""
-        loss, sums = self._train(
-            model, optimizer, batch.x, batch.y, batch.weight, samples.class_weight
-        )
-        return float(loss), sums
+    def training(self, model: Any, optimizer: Any, samples: Samples) -> Steps:
+        """Training steps over samples: forward, backward, update."""
+        return Steps(self._train, (model, optimizer), samples, (samples.class_weight,))
 
-    def evaluate(self, model: Any, batch: Batch) -> tuple[float, MetricSums]:
-        """The loss and the sums of the metrics of a batch."""
-        loss, sums = self._evaluate(model, batch.x, batch.y, batch.weight)
-        return float(loss), sums
+    def evaluation(self, model: Any, samples: Samples) -> Steps:
+        """Steps over samples that give the loss and the sums of the metrics, and change nothing."""
+        return Steps(self._evaluate, (model,), samples)
 
     def predict(self, model: Any, batch: Batch) -> Any:
         """The outputs for a batch as NumPy arrays."""

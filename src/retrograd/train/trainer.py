@@ -27,11 +27,12 @@ from .checks import (
     count_samples,
 )
 from .history import VALIDATION, History
-from .loop import EVALUATION_BATCH, FitLoop, Plan, cut, set_modes
+from .loop import EVALUATION_BATCH, FitLoop, Plan, set_modes
 from .objective import check_metrics, find_metrics, find_objective
 from .progress import ProgressBar
 from .samples import Running, Samples
 from .step import Programs, parameter_dtype
+from .steps import run_all
 
 
 class Trainer:
@@ -69,7 +70,7 @@ class Trainer:
         loss: Any,
         optimizer: Optimizer,
         metrics: Sequence[str | Metric] = (),
-        executor: str = "numpy",
+        executor: str = "native",
         loss_options: Mapping[str, Any] | None = None,
     ) -> None:
         if not isinstance(model, Module):
@@ -207,9 +208,9 @@ class Trainer:
         samples = self._prepare(x, y, sample_weight, None)
         running = Running(self.metrics)
         with self._evaluating():
-            for batch in cut(samples, check_count(batch_size, "batch_size")):
-                loss, sums = self.programs.evaluate(self.model, batch)
-                running.add(loss, batch, sums)
+            steps = self.programs.evaluation(self.model, samples)
+            for results in run_all(steps, check_count(batch_size, "batch_size")):
+                running.add(results.losses, results.masses, results.size, results.sums)
         return running.values()
 
     def predict(self, x: Any, batch_size: int = EVALUATION_BATCH) -> Any:
@@ -236,7 +237,8 @@ class Trainer:
         check_finite(data, "x", "feature")
         outputs: list[Any] = []
         with self._evaluating():
-            for batch in cut(samples, check_count(batch_size, "batch_size")):
+            for start in range(0, samples.count, check_count(batch_size, "batch_size")):
+                batch = samples.batch(slice(start, start + batch_size))
                 output = self.programs.predict(self.model, batch)
                 for leaf in tree.leaves(output):
                     if leaf.ndim == 0 or leaf.shape[0] != batch.size:
