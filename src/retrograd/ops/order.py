@@ -54,6 +54,13 @@ def _infer_sort(type: ArrayType, *, axis: int) -> tuple[ArrayType, ArrayType]:
 
 
 def _evaluate_sort(x: Any, *, axis: int) -> tuple[Any, Any]:
+    if x.ndim == 1 and x.dtype.kind == "f":
+        # NumPy's quick sort is several times faster than its stable one. Where all elements
+        # differ there is only one order; NaN differs from itself, and stands at the end.
+        places = np.argsort(x)
+        ordered = x[places]
+        if (ordered[1:] > ordered[:-1]).all():
+            return ordered, places.astype(np.int32)
     places = np.argsort(x, axis=axis, kind="stable")
     return np.take_along_axis(x, places, axis), places.astype(np.int32)
 

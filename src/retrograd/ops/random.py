@@ -36,17 +36,20 @@ HALF = np.uint64(32)
 
 def philox(counter: list[Any], key: tuple[int, int]) -> list[Any]:
     """Ten rounds of Philox4x32 on uint64 arrays that hold uint32 words."""
-    c0, c1, c2, c3 = counter
+    c0, c1, c2, c3 = (np.array(word) for word in counter)
+    p0, p1 = np.empty_like(c0), np.empty_like(c2)
     k0, k1 = key
-    first, second = (np.uint64(m) for m in MULTIPLIERS)
     for _ in range(10):
-        p0, p1 = first * c0, second * c2
-        c0, c1, c2, c3 = (
-            (p1 >> HALF) ^ c1 ^ np.uint64(k0),
-            p1 & MASK,
-            (p0 >> HALF) ^ c3 ^ np.uint64(k1),
-            p0 & MASK,
-        )
+        np.multiply(c0, np.uint64(MULTIPLIERS[0]), out=p0)
+        np.multiply(c2, np.uint64(MULTIPLIERS[1]), out=p1)
+        np.right_shift(p1, HALF, out=c0)
+        c0 ^= c1
+        c0 ^= np.uint64(k0)
+        np.right_shift(p0, HALF, out=c2)
+        c2 ^= c3
+        c2 ^= np.uint64(k1)
+        np.bitwise_and(p1, MASK, out=c1)
+        np.bitwise_and(p0, MASK, out=c3)
         k0, k1 = (k0 + WEYL[0]) & 0xFFFFFFFF, (k1 + WEYL[1]) & 0xFFFFFFFF
     return [c0, c1, c2, c3]
 
@@ -330,7 +333,9 @@ def permutation(count: Any, generator: Generator | None = None) -> Array:
     if isinstance(count, (int, np.integer)) and not isinstance(count, bool):
         if count < 0:
             raise ArgumentError(f"permutation needs a count of at least 0, received {count}.")
-        return argsort(uniform((int(count),), dtype=float64, generator=generator))
+        # 53 bits for each: two that are equal, which would keep their order, hardly ever occur.
+        words = convert(bits((int(count), 2), generator), float64)
+        return argsort(words[:, 0] * 2.0**32 + words[:, 1])
     rows = as_array(count)
     return take(rows, permutation(rows.type.shape[0], generator), axis=0)
 

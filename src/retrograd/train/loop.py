@@ -194,10 +194,13 @@ class FitLoop:
         """The next batches, in one native call where no callback wants to see each of them."""
         position = self.position
         start = position.batch * self.plan.batch_size
-        whole = self.training.count // self.plan.batch_size - position.batch
-        last = position.batch + 1 == self.batches
-        size = self.training.count - start if last else self.plan.batch_size
-        most = 1 if last or self._sees_batches else min(whole, self.batches - 1 - position.batch)
+        size, most = self.plan.batch_size, self.batches - position.batch
+        if self.batches * size != self.training.count:  # the last batch has another size
+            most -= 1
+        if not most:
+            size, most = self.training.count - start, 1
+        if self._sees_batches:
+            most = 1
         done, results = self._steps.run(order, start, size, most)
         loss = math.nan
         if results is None:

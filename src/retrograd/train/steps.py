@@ -64,7 +64,7 @@ class Steps:
         self.samples = samples
         self.trailing = trailing
         self._native: dict[int, _Bound | None] = {}
-        self._pace: dict[int, tuple[int, float]] = {}  # by batch size: steps and seconds of a call
+        self._pace: dict[int, tuple[int, float]] = {}  # by batch size: see _choose
 
     def run(
         self, order: NumpyArray | None, start: int, size: int, most: int
@@ -96,7 +96,9 @@ class Steps:
             losses, sums = self._run_one(order, start, size)
         else:
             losses, sums = bound.run(steps, order, start, size)
-        self._pace[size] = (steps, time.perf_counter() - begin)
+        before, _ = self._pace.get(size, (0, 0.0))
+        if 2 * steps > before:
+            self._pace[size] = (steps, time.perf_counter() - begin)
         full = np.full(steps, float(size)) if masses is None else masses[:steps]
         return steps, Results(losses, sums, full, size)
 
@@ -113,7 +115,10 @@ class Steps:
         return chosen.reshape(most, size).sum(axis=1)
 
     def _choose(self, size: int) -> int:
-        """How many steps the next call has: about as many as fit into its time."""
+        """How many steps the next call has: about as many as fit into its time.
+
+        The pace is that of a long call: steps and seconds.
+        """
         steps, seconds = self._pace.get(size, (0, 0.0))
         if not steps:
             return 1
