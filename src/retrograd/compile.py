@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,8 +29,28 @@ if TYPE_CHECKING:
 Executor = Callable[[Graph, Sequence[Any]], list[Any]]
 
 
+@functools.cache
+def can_run_native() -> bool:
+    """Whether there is a code generator; where llvmlite has no wheel, NumPy runs programs."""
+    from .runtime.target import initialise
+
+    try:
+        initialise()
+    except (ImportError, OSError) as error:
+        warnings.warn(
+            "Programs run on the NumPy executor, which is slower: llvmlite cannot be loaded "
+            f"({error}). Install llvmlite, or pass executor='numpy' to silence this.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
 def run_native(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
     """Machine code; the code generator is imported when the first program is compiled."""
+    if not can_run_native():
+        return interpret.run(graph, arrays)
     from . import native
 
     return native.run(graph, arrays)
@@ -166,11 +187,11 @@ class CompiledFunction:
 
     def series(self, *arguments: Any) -> Series | None:
         """These arguments bound for many native calls in one; None where that cannot be."""
+        if self.executor != "native" or not can_run_native():
+            return None
         from . import native
         from .series import Series
 
-        if self.executor != "native":
-            return None
         call = describe(arguments, {}, self._names)
         program, call = self._find(call, arguments, {})
         code = native.get_program(program.staged.graph)

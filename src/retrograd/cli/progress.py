@@ -20,6 +20,8 @@ class LiveBar(Callback):
         label: what is being done, in a word or two.
     """
 
+    every_batch = False
+
     def __init__(self, label: str) -> None:
         self.label = label
         self._progress: Any = None
