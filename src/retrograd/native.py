@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from . import interpret
 from .codegen.clock import STAMPS, Clock, write_stamps
 from .codegen.elementwise import ROWS
 from .codegen.program import ProgramWriter
@@ -20,7 +21,7 @@ from .codegen.series import DONE, Job, write_series
 from .codegen.steps import ARENA, CODE, ENTRIES, FUNCTIONS, ROOT, TICKS, write_steps
 from .codegen.team import write_team
 from .config import get_config
-from .errors import IndexRangeError, VerificationError
+from .errors import IndexRangeError, RetrogradError, VerificationError
 from .ir import Graph
 from .ir.fingerprint import fingerprint
 from .ir.loops import Schedule
@@ -56,6 +57,10 @@ class Times:
 def load_series() -> jit.Library:
     """The machine code that runs steps one after the other."""
     return jit.load(kept.assemble(write_series()), ["series", "series_alone"], process=True)
+
+
+class OutOfRange(Exception):
+    """The machine code met an index that is out of range. Nothing has changed."""
 
 
 class NativeProgram:
@@ -246,7 +251,10 @@ class NativeProgram:
             for number in self.fresh:
                 live[number] = made = np.empty(buffers[number].shape, buffers[number].dtype)
                 self.table[self.slots[number]] = made.ctypes.data
-            self._execute(live)
+            try:
+                self.execute(live)
+            except OutOfRange:
+                raise self.explain(arrays) from None
         results = []
         for number in self.outputs:
             buffer = buffers[number]
@@ -293,7 +301,7 @@ class NativeProgram:
         job.done = int(table[DONE])
         self._check(status)
 
-    def _execute(self, live: dict[int, NumpyArray]) -> None:
+    def execute(self, live: dict[int, NumpyArray]) -> None:
         """Call the machine code, with all pointers in the table."""
         self.table[self.plan.status_slot] = 0
         self._check(self._run_guarded(live) if self.poison else self._call())
@@ -304,7 +312,15 @@ class NativeProgram:
             error, self._error = self._error, None
             raise error
         if status:
-            raise IndexRangeError("An index is out of range in a compiled program.")
+            raise OutOfRange
+
+    def explain(self, arrays: Sequence[NumpyArray]) -> Exception:
+        """Why the program fails: the interpreter tells the value, the axis and the user's line."""
+        try:
+            interpret.run(self.graph, arrays)
+        except RetrogradError as error:
+            return error
+        return IndexRangeError("An index is out of range in a compiled program.")
 
     def _run_guarded(self, live: dict[int, NumpyArray]) -> int:
         """Run with all memory filled with NaN, and check that nothing is written beside it."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .native import NativeProgram
+from .native import NativeProgram, OutOfRange
 from .trace import Array
 
 Place = tuple[Any, Any]
@@ -111,7 +111,10 @@ class QuickCall:
                     made[number] = Array(value)
                     table[slot] = find_address(made[number])
                 results[position] = made[number]
-            program._execute(live)
+            try:
+                program.execute(live)
+            except OutOfRange:
+                raise program.explain([array.concrete() for array in held]) from None
         for position, number in enumerate(outputs):
             buffer = buffers[number]
             if buffer.kind == "input":

@@ -15,7 +15,7 @@ import numpy as np
 
 from .binding import Binding
 from .codegen.series import Job
-from .native import NativeProgram
+from .native import NativeProgram, OutOfRange
 from .quick import count_references, expect_references, find_address
 from .staging import AMBIENT, Call
 from .trace import Array
@@ -175,12 +175,17 @@ class Series:
                 self._feed(feed, rows is not None, start, job)
             if rows is not None:
                 job.rows = rows.ctypes.data + start * rows.itemsize
+            failed = False
             try:
                 program.run_job(job)
+            except OutOfRange:
+                failed = True
             finally:
                 for carry, memory in made:
                     if memory is not None:
                         carry.write(Array(memory[job.done % len(memory)]))
+            if failed:
+                raise program.explain(self._read_inputs(job, feeds, rows, start))
         staged = self.binding.staged
         outputs = [
             None if stack is None else _strengthen(stack[: job.done], weak)
@@ -195,6 +200,20 @@ class Series:
         found += [(position, held[key]) for position, (held, key) in self._held.items()]
         found += [(position, AMBIENT[index].read()) for position, index in self._ambient.items()]
         return [(position, array) for position, array in found if position not in carried]
+
+    def _read_inputs(
+        self, job: Job, feeds: Sequence[Feed], rows: NumpyArray | None, start: int
+    ) -> list[NumpyArray]:
+        """What the step that failed was given."""
+        first = start + job.done * job.batch
+        chosen = slice(first, first + job.batch)
+        batches = {
+            id(feed.batch): feed.data[chosen if rows is None else rows[chosen]] for feed in feeds
+        }
+        found = {p: batches.get(id(a), a.concrete()) for p, a in self._fixed.items()}
+        found |= {p: held[key].concrete() for p, (held, key) in self._held.items()}
+        found |= {p: AMBIENT[index].read().concrete() for p, index in self._ambient.items()}
+        return [found[position] for position in range(len(found))]
 
     def _place(self, carry: Carry, job: Job) -> list[NumpyArray] | None:
         """Memory for a carried value; None where it is written over."""

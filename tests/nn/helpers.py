@@ -28,20 +28,20 @@ def snapshot(module: nn.Module) -> dict[str, Any]:
     return {path: np.array(array) for path, array in module.named_state().items()}
 
 
-def assert_same_state(first: dict[str, Any], second: dict[str, Any]) -> None:
+def assert_same_state(first: dict[str, Any], second: dict[str, Any], rounding: float = 0) -> None:
     assert list(first) == list(second)
     for path, value in first.items():
-        assert np.array_equal(value, second[path]), path
+        np.testing.assert_allclose(value, second[path], rounding, rounding, err_msg=path)
 
 
-def assert_trees_equal(first: Any, second: Any) -> None:
-    """Equal to the last bit."""
+def assert_trees_equal(first: Any, second: Any, rounding: float = 0) -> None:
+    """Equal to the last bit, or but for rounding, relative and absolute."""
     ours, structure = tree.flatten(first)
     others, other_structure = tree.flatten(second)
     assert structure == other_structure
     for a, b in zip(ours, others, strict=True):
         assert a.dtype == b.dtype
-        assert np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rounding, rounding)
 
 
 def assert_gradient(function: Callable[[Any], Any], x: Any, expected: Any) -> None:

@@ -198,7 +198,7 @@ def test_a_bad_index_in_the_middle_of_a_call_is_an_error_and_keeps_the_steps_bef
         if rows < len(x):
             trainer.fit(x[:rows], y[:rows], 1, batch_size=4, shuffle=False, verbose=False)
             return trainer
-        with pytest.raises(IndexRangeError):
+        with pytest.raises(IndexRangeError, match="10 "):
             trainer.fit(x, y, 1, batch_size=4, shuffle=False, verbose=False)
         return trainer
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from ..ir.checks import find_last_failure
 from ..ir.lifetimes import Lifetimes
 from ..ir.loops import LoopNest, Schedule, reads, writes
 
@@ -27,6 +28,7 @@ def find_lifetimes(schedule: Schedule) -> Lifetimes:
         for number in writes(kernel):
             writers.setdefault(number, []).append(time)
     kept = Counter(schedule.outputs)
+    failure = find_last_failure(schedule)
     count = 1 + max((buffer.position for buffer in schedule.buffers), default=-1)
     inputs: list[tuple[int, int] | None] = [None] * count
     ends: dict[int, list[tuple[int, int]]] = {}  # the inputs that a kernel is the last to read
@@ -40,6 +42,9 @@ def find_lifetimes(schedule: Schedule) -> Lifetimes:
     places: dict[int, tuple[dict[int, Places], dict[int, Places]]] = {}
     for position, number in enumerate(schedule.outputs):
         buffer, times = schedule.buffers[number], writers.get(number, [])
+        if times and times[0] <= failure:
+            outputs.append(None)  # a step that fails must change nothing
+            continue
         if kept[number] > 1 or buffer.kind != "arena" or len(times) != 1:
             outputs.append(None)
             continue

@@ -124,7 +124,7 @@ class Copies:
     def run(self) -> float:
         """Run once; the seconds that it took."""
         begin = time.perf_counter()
-        self.program._execute({})
+        self.program.execute({})
         return time.perf_counter() - begin
 
 

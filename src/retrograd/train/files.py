@@ -200,15 +200,27 @@ def explain_write_error(path: PathLike, error: OSError) -> SaveError:
 
 
 def _check_replaceable(target: Path, marker: str, force: bool) -> None:
-    if target.is_dir():
-        if not force and any(target.iterdir()) and not (target / marker).is_file():
+    """Looks once: another writer may be replacing the directory at this moment."""
+    try:
+        names = os.listdir(target)
+    except FileNotFoundError:
+        if target.is_symlink() and not target.exists():
             raise SaveError(
-                f"{str(target)!r} exists and holds other files (no {marker}).",
-                fix="choose a new directory, or empty this one",
-            )
-    elif target.exists() or target.is_symlink():
+                f"{str(target)!r} is a link to nothing.", fix="choose another path"
+            ) from None
+        return
+    except NotADirectoryError:
+        if not target.exists():
+            return  # a part of the path is no directory: making it tells
         raise SaveError(
             f"{str(target)!r} exists and is not a directory.", fix="choose another path"
+        ) from None
+    except OSError:
+        return  # writing tells what is wrong
+    if names and marker not in names and not force:
+        raise SaveError(
+            f"{str(target)!r} exists and holds other files (no {marker}).",
+            fix="choose a new directory, or empty this one",
         )
 
 
