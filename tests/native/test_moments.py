@@ -19,6 +19,11 @@ from tests.native.test_reductions import SHAPES
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 
+def size_of(kernel: Any) -> int:
+    """The points of a loop nest."""
+    return int(np.prod(kernel.extents)) if isinstance(kernel, LoopNest) else 0
+
+
 def errors(x: NumpyArray, axes: Any) -> tuple[float, float]:
     """Of the mean, relative to its size, and of the variance, relative to the variance."""
     outputs = run_natively(trace(lambda v: moments(v, axes), [x]), [x])
@@ -97,12 +102,7 @@ def test_a_layer_reads_its_input_twice(layer: Any) -> None:
     graph = rg.compile(lambda module, v: module(v)).graph(layer, rg.array(x))
     program = NativeProgram(graph)
     assert not program.callbacks
-    big = [
-        kernel
-        for kernel in program.schedule.kernels
-        if isinstance(kernel, LoopNest) and np.prod(kernel.extents) >= x.size
-    ]
-    assert len(big) == 2
+    assert sum(size_of(kernel) >= x.size for kernel in program.schedule.kernels) == 2
 
 
 def test_variance_and_deviation_have_gradients_in_machine_code() -> None:
@@ -110,3 +110,24 @@ def test_variance_and_deviation_have_gradients_in_machine_code() -> None:
         return rg.grad(lambda v: (rg.std(v, 0, ddof=1) * rg.var(v, 0)).sum())(x)
 
     check(loss, [draw((40, 7))], 64.0, wide=True)
+
+
+def test_the_gradient_of_batch_norm_reads_twice() -> None:
+    """All sums in one nest, with the gradient of relu on the way; then the gradient of the input.
+
+    What relu was applied to is computed again from the input: it never lies in memory.
+    """
+    x, cotangent = draw((64, 8, 8, 16)), draw((64, 8, 8, 16))
+
+    def step(layer: Any, v: Any, given: Any) -> Any:
+        loss = lambda layer, v: (nn.relu(layer(v)) * given).sum()  # noqa: E731
+        return rg.grad(loss, argnums=(0, 1))(layer, v)
+
+    graph = rg.compile(step).graph(nn.BatchNorm(16), rg.array(x), rg.array(cotangent))
+    program = NativeProgram(graph)
+    large = [kernel for kernel in program.schedule.kernels if size_of(kernel) >= x.size]
+    sums = [store.reduction for kernel in large for store in kernel.stores]
+    assert len(large) == 3, "mean and variance, the sums, the gradient"
+    assert sums[:2] == ["mean", "variance"]
+    assert set(sums[2:-1]) == {"sum"}
+    assert sums[-1] is None

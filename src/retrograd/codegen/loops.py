@@ -43,7 +43,9 @@ class LoopEmitter:
         parallel = [a for a in axes if not nest.reduced[a] and a != self.vector]
         reduced = [a for a in axes if nest.reduced[a] and a != self.vector]
         if self.vector is not None:
-            (reduced if nest.reduced[self.vector] else parallel).append(self.vector)
+            among = reduced if nest.reduced[self.vector] else parallel
+            # A single vector goes outside: what depends on it alone is then computed once.
+            among.insert(0 if nest.extents[self.vector] <= self.width else len(among), self.vector)
         self.order = [*parallel, *reduced]
         self.first_reduced = len(parallel)
         self.unrolled, self.most = self._choose_unrolled()
@@ -89,10 +91,10 @@ class LoopEmitter:
         return (axis, most) if most > 1 else (None, 1)
 
     def _choose_short(self) -> tuple[int | None, int]:
-        """A loop of a few turns right outside of the vectors is better written out."""
+        """A loop of a few turns around the vectors is better written out."""
         if len(self.order) < 2:
             return None, 1
-        axis = self.order[-2]
+        axis = next(axis for axis in reversed(self.order) if axis != self.vector)
         count = self.nest.extents[axis]
         short = count <= COPIES and count * len(self.nest.expressions) <= UNROLLED
         return (axis, count) if short else (None, 1)

@@ -55,6 +55,10 @@ COSTLY = {
 COST_OF_COSTLY = 8
 COST_TO_SHARE = 1
 """Work that is cheaper than this is repeated where it is used, rather than kept in memory."""
+COST_TO_REPEAT = 7
+"""Work up to this is repeated too where that moves no more memory than keeping the result."""
+LARGE = 8
+"""A value counts as small beside one that has so many times as many elements."""
 COST_TO_CUT = 32
 """A value that takes more than this gets memory of its own, so that nests stay small."""
 
@@ -65,6 +69,7 @@ class Lazy:
 
     node: Node
     cost: int
+    reads: frozenset[tuple[int, int]] = frozenset()  # the large values in memory, and their sizes
 
 
 Express = Callable[["Values", NestBuilder, Node, IndexMap], int]
@@ -130,12 +135,30 @@ class Values:
     def later(self, node: Node) -> None:
         """Compute it where it is used, unless it is used often and costs something."""
         name = node.primitive.name
+        output = node.outputs[0]
         own = 0 if name in FREE else COST_OF_COSTLY if name in COSTLY else 1
         cost = own + sum(self.cost_of(atom) for atom in node.inputs)
-        output = node.outputs[0]
-        self.known[id(output)] = Lazy(node, cost)
-        if cost > COST_TO_CUT or (self.uses.get(id(output), 0) > 1 and cost > COST_TO_SHARE):
+        if name == "broadcast" and cost and output.type.size >= LARGE * node.inputs[0].type.size:
+            cost = 0
+            if output.type.ndim - 1 not in node.parameters["axes"]:
+                self.materialise(node.inputs[0])  # the innermost loop would compute it again
+        reads = self._large_reads(node)
+        self.known[id(output)] = Lazy(node, cost, reads)
+        uses = self.uses.get(id(output), 0)
+        shared = uses > 1 and cost > COST_TO_SHARE
+        if shared and cost <= COST_TO_REPEAT:
+            shared = len(reads) * uses > len(reads) + 1 + uses
+        if cost > COST_TO_CUT or shared:
             self.materialise(output)
+
+    def _large_reads(self, node: Node) -> frozenset[tuple[int, int]]:
+        """The values in memory that computing a node reads, without those that are small."""
+        found: set[tuple[int, int]] = set()
+        for atom in node.inputs:
+            value = self.known.get(id(atom))
+            found |= value.reads if isinstance(value, Lazy) else {(id(atom), atom.type.size)}
+        size = node.outputs[0].type.size
+        return frozenset(item for item in found if item[1] * LARGE > size)
 
     def materialise(self, atom: Atom) -> View:
         """The value in memory, computed now if it is not there."""
