@@ -155,6 +155,8 @@ class Values:
         """The values in memory that computing a node reads, without those that are small."""
         found: set[tuple[int, int]] = set()
         for atom in node.inputs:
+            if isinstance(atom, Constant) and not any(atom.value.strides):
+                continue  # one number
             value = self.known.get(id(atom))
             found |= value.reads if isinstance(value, Lazy) else {(id(atom), atom.type.size)}
         size = node.outputs[0].type.size
