@@ -35,6 +35,7 @@ FREE = {
     "logical_or",
     "negative",
 }
+VIEWS = {"transpose", "broadcast", "slice", "flip", "reshape"}
 COSTLY = {
     "exp",
     "log",
@@ -69,7 +70,7 @@ class Lazy:
 
     node: Node
     cost: int
-    reads: frozenset[tuple[int, int]] = frozenset()  # the large values in memory, and their sizes
+    reads: frozenset[tuple[int, int]] | None = None  # large buffers, and their sizes
 
 
 Express = Callable[["Values", NestBuilder, Node, IndexMap], int]
@@ -146,19 +147,29 @@ class Values:
         self.known[id(output)] = Lazy(node, cost, reads)
         uses = self.uses.get(id(output), 0)
         shared = uses > 1 and cost > COST_TO_SHARE
-        if shared and cost <= COST_TO_REPEAT:
+        if shared and cost <= COST_TO_REPEAT and reads is not None:
             shared = len(reads) * uses > len(reads) + 1 + uses
         if cost > COST_TO_CUT or shared:
             self.materialise(output)
 
-    def _large_reads(self, node: Node) -> frozenset[tuple[int, int]]:
-        """The values in memory that computing a node reads, without those that are small."""
+    def _large_reads(self, node: Node) -> frozenset[tuple[int, int]] | None:
+        """The values in memory that computing a node reads, without those that are small.
+
+        None where it reads them in a way that is not to be repeated.
+        """
+        if not node.primitive.elementwise and node.primitive.name not in VIEWS:
+            return None
         found: set[tuple[int, int]] = set()
         for atom in node.inputs:
             if isinstance(atom, Constant) and not any(atom.value.strides):
                 continue  # one number
-            value = self.known.get(id(atom))
-            found |= value.reads if isinstance(value, Lazy) else {(id(atom), atom.type.size)}
+            value = self.constant(atom) if isinstance(atom, Constant) else self.known[id(atom)]
+            if isinstance(value, View):
+                found.add((value.buffer, self.schedule.buffers[value.buffer].size))
+            elif value.reads is None:
+                return None
+            else:
+                found |= value.reads
         size = node.outputs[0].type.size
         return frozenset(item for item in found if item[1] * LARGE > size)
 
