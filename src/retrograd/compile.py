@@ -15,7 +15,7 @@ from .errors import ArgumentError, ArgumentTypeError, ClosureError, hide_interna
 from .ir import Graph, format_graph
 from .ir.types import float32, int32
 from .ops.promotion import convert
-from .staging import AMBIENT, Call, Staged, describe, trace
+from .staging import AMBIENT, Call, Retrace, Staged, TraceHistory, describe, trace
 from .trace import Array, Tracer
 from .transforms import parameter_names
 from .tree import Stateful, leaves
@@ -113,11 +113,32 @@ class CompiledFunction:
         self.programs: dict[Any, Program] = {}
         self._names = parameter_names(function)
         self._bindings: dict[Any, Binding] = {}
+        self._history = TraceHistory(getattr(function, "__name__", "function"))
 
     @property
     def trace_count(self) -> int:
         """How many programs have been traced: one for each structure, shapes and dtypes."""
         return len(self.programs)
+
+    @property
+    def retraces(self) -> list[Retrace]:
+        """Why the function was traced again, the last 100 times.
+
+        Each entry names the arguments that were not as in any call before, compared with the most
+        similar one. The same is logged: `logging.getLogger("retrograd")`, level INFO. A warning
+        (`errors.RetraceWarning`) comes once for an argument that has been the reason often.
+
+        Example:
+            >>> import retrograd as rg
+            >>> f = rg.compile(lambda x, training: x * 2.0 if training else x)
+            >>> for size, training in ((4, True), (4, True), (3, True), (3, False)):
+            ...     _ = f(rg.ones(size), training)
+            >>> for retrace in f.retraces:
+            ...     print(retrace)
+            <lambda> is traced again (program 2): x: float32[4] before, float32[3] now
+            <lambda> is traced again (program 3): training: True before, False now
+        """
+        return list(self._history.retraces)
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         key = make_key(arguments, keywords)
@@ -228,6 +249,7 @@ class CompiledFunction:
             raise
         program = Program(staged, EXECUTORS[self.executor], time.perf_counter() - begin)
         self.programs[call.key()] = program
+        self._history.record(call, self._names)
         return program, call
 
     def _trace(self, call: Call) -> Staged:
@@ -368,7 +390,8 @@ def compile(function: Callable[..., Any] | None = None, *, executor: str = "nati
             interpreter, to debug or where llvmlite is missing.
 
     Returns:
-        A CompiledFunction: called like the function; `trace_count` says how often it was traced.
+        A CompiledFunction: called like the function; `trace_count` says how often it was traced,
+        `retraces` why.
 
     Raises:
         ClosureError: parameters of a Module that was not passed are used, or an object that is no

@@ -148,6 +148,10 @@ class DownloadError(RetrogradError, OSError):
     """A download that failed or arrived damaged."""
 
 
+class RetraceWarning(UserWarning):
+    """A compiled function is traced again and again, because an argument keeps changing."""
+
+
 class MissingDependencyError(RetrogradError, ImportError):
     """An optional package that is not installed."""
 

@@ -143,6 +143,8 @@ class Report:
             from ..passes.pipeline import PASSES
 
             for apply in PASSES:
+                if apply.__name__ in self._program.without:
+                    continue
                 begin = time.perf_counter()
                 graph = apply(graph)
                 found.append(Stage(apply.__name__, graph, time.perf_counter() - begin))

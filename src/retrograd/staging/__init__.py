@@ -10,6 +10,7 @@ from .ambient import AMBIENT, register_ambient
 from .changes import Builder, find_place
 from .describe import Call, Leaf, Template, describe
 from .results import build_result, describe_result
+from .retraces import Retrace, TraceHistory
 from .stage import Staged, trace
 
 __all__ = [
@@ -17,8 +18,10 @@ __all__ = [
     "Builder",
     "Call",
     "Leaf",
+    "Retrace",
     "Staged",
     "Template",
+    "TraceHistory",
     "build_result",
     "describe",
     "describe_result",
