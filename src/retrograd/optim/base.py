@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..compile import NeedsState
 from ..errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -19,6 +18,7 @@ from ..errors import (
     StateError,
 )
 from ..ops.promotion import as_array, convert
+from ..staging import NeedsState
 from ..trace import Array, Tracer
 from ..tree import Stateful
 

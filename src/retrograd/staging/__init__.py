@@ -9,6 +9,7 @@ copies that hold tracers; what the function changed in the copies comes back as 
 from .ambient import AMBIENT, register_ambient
 from .changes import Builder, find_place
 from .describe import Call, Leaf, Template, describe
+from .needs_state import NeedsState
 from .results import build_result, describe_result
 from .retraces import Retrace, TraceHistory
 from .stage import Staged, trace
@@ -18,6 +19,7 @@ __all__ = [
     "Builder",
     "Call",
     "Leaf",
+    "NeedsState",
     "Retrace",
     "Staged",
     "Template",
