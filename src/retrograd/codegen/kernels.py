@@ -8,7 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.loops import Access, Contraction, Expression, Guard, Kernel, LoopNest, Routine, Store
+from ..ir.loops import (
+    Access,
+    Callback,
+    Contraction,
+    Expression,
+    Grid,
+    Guard,
+    Kernel,
+    LoopNest,
+    Repeat,
+    Routine,
+    Store,
+)
 from .contraction import ContractionEmitter
 from .emit import Function
 from .loops import LoopEmitter, list_accesses
@@ -18,9 +30,11 @@ from .transposition import TranspositionEmitter, plan_transposition
 
 
 def can_fail(kernel: Kernel) -> bool:
-    """Whether a kernel may meet an index that is out of range."""
+    """Whether a kernel may meet an index that is out of range, or Python an error."""
+    if isinstance(kernel, (Repeat, Grid)):
+        return any(map(can_fail, kernel.body.schedule.kernels))
     if not isinstance(kernel, LoopNest):
-        return False
+        return isinstance(kernel, Callback)
     gathers = any(expression.kind == "gather" for expression in kernel.expressions)
     return gathers or any(store.index is not None for store in kernel.stores)
 

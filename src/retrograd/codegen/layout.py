@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from ..ir.loops import Access, Body, Repeat, Schedule
+from ..ir.loops import Access, Body, Grid, Repeat, Schedule
 from .steps import ARENA, FIRST
 
 Calls = list[str | int]
@@ -140,13 +140,38 @@ def encode_repeat(layout: Layout, kernel: Repeat, inner: Layout, start: int) -> 
     return [*head, *(word for row in (*moving, *carried) for word in row)]
 
 
+def encode_grid(layout: Layout, kernel: Grid, inner: Layout, start: int) -> list[int]:
+    """The words of a program at every place of a grid, as steps.py tells.
+
+    Args:
+        layout: the table of the program around it.
+        kernel: the grid.
+        inner: the table of the inner program.
+        start: where its records begin among all words.
+    """
+    schedule = kernel.body.schedule
+    numbers = {b.position: n for n, b in enumerate(schedule.buffers) if b.kind == "input"}
+    owns = [numbers[position] for position in range(len(kernel.inputs))] + schedule.outputs
+    moving: list[list[int]] = []
+    for own, access in zip(owns, (*kernel.inputs, *kernel.outputs), strict=True):
+        size = layout.schedule.buffers[access.buffer].dtype.itemsize
+        strides = [step * size for step in access.strides]
+        place = layout.pointer(access.buffer, access.offset)
+        moving.append([8 * inner.slots[own], *place, *strides])
+    for key, slot in inner.constants.items():
+        moving.append([8 * slot, 8 * layout.constants[key], 0, 0, 0])
+    head = [8 * start, kernel.pieces, *kernel.extents, inner.size, len(moving)]
+    head += [*layout.pointer(kernel.workspace), kernel.body.size]
+    return [*head, *(word for row in moving for word in row)]
+
+
 def find_bodies(schedule: Schedule) -> Iterator[Body]:
     """All inner programs, each once, those inside of inner programs included."""
     seen: set[int] = set()
     waiting = [schedule]
     while waiting:
         for kernel in waiting.pop().kernels:
-            if isinstance(kernel, Repeat) and id(kernel.body) not in seen:
+            if isinstance(kernel, (Repeat, Grid)) and id(kernel.body) not in seen:
                 seen.add(id(kernel.body))
                 waiting.append(kernel.body.schedule)
                 yield kernel.body

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from ..ir.loops import (
     Access,
     Contraction,
+    Grid,
     Kernel,
     LoopNest,
+    Repeat,
     Schedule,
     reads,
     writes,
@@ -60,7 +62,20 @@ def estimate_cycles(kernel: Kernel) -> float:
         return _product(kernel.extents) / 32
     if isinstance(kernel, LoopNest):
         return _product(kernel.extents) * (len(kernel.expressions) + 4) / LANES
+    if isinstance(kernel, Grid):
+        return kernel.length * _estimate_all(kernel.body.schedule)
     return 0.0
+
+
+def _estimate_all(schedule: Schedule) -> float:
+    """The same for all kernels of a body, loops around programs included."""
+    total = 0.0
+    for kernel in schedule.kernels:
+        if isinstance(kernel, Repeat):
+            total += kernel.length * _estimate_all(kernel.body.schedule)
+        else:
+            total += estimate_cycles(kernel)
+    return total
 
 
 def is_worth_sharing(schedule: Schedule) -> bool:

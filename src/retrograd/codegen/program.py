@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from ..ir.loops import Body, Callback, Kernel, Repeat, Schedule
+from ..ir.loops import Body, Callback, Grid, Kernel, Repeat, Schedule
 from .clock import END, Clock
 from .emit import Module
 from .kernels import can_fail, emit_kernel, name_kernel, normalise
-from .layout import Calls, Layout, Records, encode_repeat
+from .layout import Calls, Layout, Records, encode_grid, encode_repeat
 from .pieces import Hazards, Pieces, cut, is_worth_sharing
 from .steps import CALLBACK, CODE, STATUS
 
@@ -74,12 +74,15 @@ class ProgramWriter:
                 self._add_kernel(records, kernel, timed)
                 continue
             pieces = cut(kernel)
-            if hazards.must_wait(kernel, shared=pieces is not None):
+            together = pieces is not None or isinstance(kernel, Grid)
+            if hazards.must_wait(kernel, shared=together):
                 records.add([*self._time(kernel, waiting=True), "meet"], [])
-            if pieces is None:
-                self._add_kernel(records, kernel, [*timed, "alone"])
-            else:
+            if pieces is not None:
                 self._add_pieces(records, pieces, timed)
+            elif isinstance(kernel, Grid):
+                self._add_grid(records, kernel, [*timed, "grid_shared"])
+            else:
+                self._add_kernel(records, kernel, [*timed, "alone"])
             if can_fail(kernel) or isinstance(kernel, (Callback, Repeat)):
                 hazards.clear()  # threads meet to look at the status
         if self.shared:
@@ -124,6 +127,8 @@ class ProgramWriter:
             first = len(records.words) + 2 + len(before)
             records.add([*before, "repeat"], words, looks=True)
             records.links.append((first, ""))
+        elif isinstance(kernel, Grid):
+            self._add_grid(records, kernel, [*before, "grid"])
         else:
             normal, accesses = normalise(kernel)
             words = layout.pointers(accesses)
@@ -142,6 +147,14 @@ class ProgramWriter:
         head += [len(accesses), len(words), *moves]
         looks = can_fail(pieces.kernel)
         records.add([*before, "share", self._name(normal)], [*head, *words], looks)
+
+    def _add_grid(self, records: Records, kernel: Grid, calls: Calls) -> None:
+        """The record of a program at every place of a grid."""
+        inner, start = self._write_body(kernel.body)
+        words = encode_grid(records.layout, kernel, inner, start)
+        first = len(records.words) + 1 + len(calls)
+        records.add(calls, words, looks=can_fail(kernel))
+        records.links.append((first, ""))
 
     def _write_body(self, body: Body) -> tuple[Layout, int]:
         """The table of an inner program, and where its records begin."""

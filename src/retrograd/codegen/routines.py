@@ -76,15 +76,17 @@ def _emit_bits(f: Function, routine: Routine, vector_bytes: int) -> None:
     lanes = vector_bytes // 4
     at_once = 4 * lanes
     key0, key1, low, high = _words(f, 4)
+    first = f.emit("load i64, ptr %p1, align 8") if len(routine.inputs) == 2 else "0"
+    target = f"%p{len(routine.inputs)}"
     whole = size // at_once * at_once
     if whole:
         with f.loop("0", str(whole), at_once) as start:
-            kind, words = _blocks(f, lanes, start, (key0, key1, low, high))
-            place = f.emit(f"getelementptr i32, ptr %p1, i64 {start}")
+            kind, words = _blocks(f, lanes, first, start, (key0, key1, low, high))
+            place = f.emit(f"getelementptr i32, ptr {target}, i64 {start}")
             f.do(f"store {kind} {words}, ptr {place}, align 4")
     if size > whole:
-        kind, words = _blocks(f, lanes, str(whole), (key0, key1, low, high))
-        place = f.emit(f"getelementptr i32, ptr %p1, i64 {whole}")
+        kind, words = _blocks(f, lanes, first, str(whole), (key0, key1, low, high))
+        place = f.emit(f"getelementptr i32, ptr {target}, i64 {whole}")
         for order in range(size - whole):
             word = f.emit(f"extractelement {kind} {words}, i64 {order}")
             there = f.emit(f"getelementptr i32, ptr {place}, i64 {order}")
@@ -92,12 +94,12 @@ def _emit_bits(f: Function, routine: Routine, vector_bytes: int) -> None:
 
 
 def _blocks(
-    f: Function, lanes: int, start: str, state: tuple[str, str, str, str]
+    f: Function, lanes: int, origin: str, start: str, state: tuple[str, str, str, str]
 ) -> tuple[str, str]:
-    """Four vectors of words for the elements from `start` on, as one long vector."""
+    """Four vectors of words for the elements from `start` on behind block `origin`, as one."""
     math_ = VectorMath(f, lanes)
     narrow, wide = vector_of("i32", lanes), vector_of("i64", lanes)
-    block = f.emit(f"lshr i64 {start}, 2")
+    block = f.emit(f"add i64 {f.emit(f'lshr i64 {start}, 2')}, {origin}")
     first = math_.splat(block, int64).name
     steps = ", ".join(f"i64 {lane}" for lane in range(lanes))
     number = f.emit(f"add {wide} {first}, <{steps}>")

@@ -11,11 +11,13 @@ The function of a record gets the table and the words:
     kernels                     a slot of the table and an offset for each pointer, then numbers
     call_python                 the number of the callback, the count of pointers, the pointers
     repeat                      runs the records of an inner program again and again
+    grid                        runs them at every place of a grid
 
 and in a shared step also the thread, the number of threads and the team:
 
     alone                       another function and its words, for the first thread
     share                       a kernel that is cut into pieces; each thread takes its own
+    grid_shared                 a grid; each thread takes its own places
     meet                        all threads arrive before one goes on
 
 Slots and offsets are in bytes. An inner program has a table of its own.
@@ -26,6 +28,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from .emit import STATUS
+from .grid_step import write_grid
 from .team import BARRIER
 
 ARENA, CODE, CALLBACK, ROOT, TICKS, FIRST = 0, 1, 3, 4, 5, 6
@@ -33,13 +36,13 @@ ARENA, CODE, CALLBACK, ROOT, TICKS, FIRST = 0, 1, 3, 4, 5, 6
 Python, the table of the whole program, the counts of a profile, the pointers to buffers."""
 
 ENTRIES = ("step", "step_shared")
-FUNCTIONS = ("call_python", "repeat", "alone", "share", "meet")
+FUNCTIONS = ("call_python", "repeat", "grid", "alone", "share", "grid_shared", "meet")
 
 
 @lru_cache(maxsize=1)
 def write_steps() -> str:
     """The module of the step and of what its records may call, as above."""
-    return "\n".join((RUN, STEP_SHARED, CALL_PYTHON, REPEAT, ALONE, SHARE))
+    return "\n".join((RUN, STEP_SHARED, CALL_PYTHON, REPEAT, ALONE, SHARE, write_grid()))
 
 
 RUN = f"""

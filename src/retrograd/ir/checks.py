@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .loops import Callback, Contraction, Kernel, LoopNest, Repeat, Routine, Schedule, writes
+from .loops import Callback, Contraction, Grid, Kernel, LoopNest, Repeat, Routine, Schedule, writes
 
 Check = tuple[object, ...]
 """What is checked: where the index comes from, and its limit. Equal ones fail together."""
@@ -23,7 +23,7 @@ def find_last_failure(schedule: Schedule) -> int:
             continue
         if isinstance(kernel, Callback):
             last = time
-        elif isinstance(kernel, Repeat):
+        elif isinstance(kernel, (Repeat, Grid)):
             if find_last_failure(kernel.body.schedule) >= 0:
                 last = time
         else:

@@ -191,6 +191,32 @@ class Repeat:
     workspace: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """The same program at every place of a grid, in any order, by several threads.
+
+    Args:
+        body: what is done at a place.
+        extents: of the grid's two axes.
+        inputs: where the inputs of the body begin, affine in the place.
+        outputs: where its outputs begin; different places write different elements.
+        pieces: the grid is cut into so many, each of which has a workspace of its own.
+        workspace: a buffer of `pieces` times the body's arena.
+    """
+
+    body: Body
+    extents: tuple[int, int]
+    inputs: tuple[Access, ...]
+    outputs: tuple[Access, ...]
+    pieces: int
+    workspace: int
+
+    @property
+    def length(self) -> int:
+        """How often the body runs."""
+        return math.prod(self.extents)
+
+
 @dataclass(frozen=True, slots=True)
 class Buffer:
     """A piece of memory.
@@ -218,7 +244,7 @@ class Buffer:
         return self.size * self.dtype.itemsize
 
 
-Kernel = LoopNest | Contraction | Routine | Repeat | Callback
+Kernel = LoopNest | Contraction | Routine | Repeat | Grid | Callback
 
 
 @dataclass(slots=True)
@@ -249,7 +275,7 @@ def reads(kernel: Kernel) -> set[int]:
         return {e.access.buffer for e in kernel.expressions if e.access is not None}
     if isinstance(kernel, Contraction):
         return {kernel.a.buffer, kernel.b.buffer}
-    if isinstance(kernel, Routine):
+    if isinstance(kernel, (Routine, Grid)):
         return {access.buffer for access in kernel.inputs}
     return set(kernel.inputs)
 
@@ -262,6 +288,8 @@ def writes(kernel: Kernel) -> set[int]:
         return {kernel.out.buffer}
     if isinstance(kernel, Routine):
         return {access.buffer for access in kernel.outputs}
+    if isinstance(kernel, Grid):
+        return {*(access.buffer for access in kernel.outputs), kernel.workspace}
     if isinstance(kernel, Repeat):
         return {*kernel.outputs, kernel.workspace}
     return set(kernel.outputs)

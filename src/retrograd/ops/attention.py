@@ -101,21 +101,22 @@ def _fold(x: Array, groups: int) -> Array:
     return x if heads == groups else reshape(x, (batch, groups, heads // groups * rows, last))
 
 
-def _multiply(a: Array, b: Array, axis: int) -> Array:
+def multiply(a: Array, b: Array, axis: int) -> Array:
     """a (batch, heads, rows, n) times b over its axis, with the heads of a in the groups of b."""
     rest = b.type.shape[5 - axis]
-    product = contract_axes(_fold(a, b.type.shape[1]), b, ((3,), (axis,)), batch=((0, 1), (0, 1)))
+    both = (0, 1)
+    product = contract_axes(_fold(a, b.type.shape[1]), b, ((3,), (axis,)), batch=(both, both))
     return reshape(product, (*a.type.shape[:3], rest))
 
 
-def _multiply_transposed(a: Array, b: Array, groups: int) -> Array:
+def multiply_transposed(a: Array, b: Array, groups: int) -> Array:
     """a^T b, summed over rows and over the heads of each group."""
-    return contract_axes(_fold(a, groups), _fold(b, groups), ((2,), (2,)), batch=((0, 1), (0, 1)))
+    both = (0, 1)
+    return contract_axes(_fold(a, groups), _fold(b, groups), ((2,), (2,)), batch=(both, both))
 
 
 def compute_scores(
-    q: Array,
-    k: Array,
+    products: Array,
     extra: Sequence[Array],
     *,
     scale: float,
@@ -125,8 +126,11 @@ def compute_scores(
     first: Array | int = 0,
     **options: Any,
 ) -> Array:
-    """The scores, -inf where nothing is seen; query 0 stands at the place `first`."""
-    scores = _multiply(q, k, 3) * scale
+    """The scores from the products of q and k, -inf where nothing is seen.
+
+    Row 0 is the query number `first`.
+    """
+    scores = products * scale
     shape = scores.type.shape
     if has_bias:
         scores = scores + broadcast_to(extra[int(has_mask)], shape)
@@ -144,10 +148,10 @@ def compute_kept(words: Array, keys: int, dtype: Any, dropout: float) -> Array:
     return convert(kept, dtype) * keeping_factor(dropout)
 
 
-def _draw(q: Array, k: Array, extra: Sequence[Array], dropout: float) -> Array | None:
+def draw_kept(q: Array, keys: int, extra: Sequence[Array], dropout: float) -> Array | None:
+    """The factors for all queries; None without dropout."""
     if not dropout:
         return None
-    keys = k.type.shape[2]
     words = bind(random_bits_p, extra[-1], shape=(*q.type.shape[:3], padded(keys)))[0]
     return compute_kept(words, keys, q.type.dtype, dropout)
 
@@ -162,33 +166,31 @@ def attend(scores: Array, v: Array, kept: Array | None) -> list[Array]:
     log_sums = reshape(highest + log(sums), scores.type.shape[:3])
     if kept is not None:
         weights = weights * kept
-    return [_multiply(weights, v, 2) / sums, log_sums]
+    return [multiply(weights, v, 2) / sums, log_sums]
 
 
 def attend_backward(
     scores: Array,
+    leaving: Array,
     q: Array,
     k: Array,
-    v: Array,
     kept: Array | None,
     log_sums: Array,
     cotangent: Array,
     delta: Array,
     scale: float,
 ) -> list[Array]:
-    """The cotangents of q, k, v and of the scores."""
+    """The cotangents of q, k, v and of the scores; `leaving` is `cotangent v^T`."""
     groups = k.type.shape[1]
     weights = exp(scores - expand_dims(log_sums, 3))
-    leaving = _multiply(cotangent, v, 3)
     used = weights
     if kept is not None:
         leaving, used = leaving * kept, weights * kept
     change = weights * (leaving - expand_dims(delta, 3))
-    scaled = change * scale
     return [
-        _multiply(scaled, k, 2),
-        _multiply_transposed(scaled, q, groups),
-        _multiply_transposed(used, cotangent, groups),
+        multiply(change, k, 2) * scale,
+        multiply_transposed(change, q, groups) * scale,
+        multiply_transposed(used, cotangent, groups),
         change,
     ]
 
@@ -199,16 +201,19 @@ def in_plain_operations(*inputs: Array, **options: Any) -> list[Array]:
     if 0 in (*q.type.shape, *v.type.shape):
         dtype = q.type.dtype
         return [zeros((*q.type.shape[:3], v.type.shape[3]), dtype), zeros(q.type.shape[:3], dtype)]
-    kept = _draw(q, k, extra, options["dropout"])
-    return attend(compute_scores(q, k, extra, **options), v, kept)
+    kept = draw_kept(q, k.type.shape[2], extra, options["dropout"])
+    return attend(compute_scores(multiply(q, k, 3), extra, **options), v, kept)
 
 
 def gradient_in_plain_operations(*inputs: Array, with_scores: bool, **options: Any) -> list[Array]:
     """What the node `attention_gradient` computes, with all weights in memory."""
     q, k, v, *extra, log_sums, cotangent, delta = inputs
-    kept = _draw(q, k, extra, options["dropout"])
-    scores = compute_scores(q, k, extra, **options)
-    leaving = attend_backward(scores, q, k, v, kept, log_sums, cotangent, delta, options["scale"])
+    kept = draw_kept(q, k.type.shape[2], extra, options["dropout"])
+    scores = compute_scores(multiply(q, k, 3), extra, **options)
+    arriving = multiply(cotangent, v, 3)
+    leaving = attend_backward(
+        scores, arriving, q, k, kept, log_sums, cotangent, delta, options["scale"]
+    )
     return leaving if with_scores else leaving[:3]
 
 

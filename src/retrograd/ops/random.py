@@ -2,7 +2,8 @@
 
 The generator is Philox4x32-10. The state of four uint32 words is `(key0, key1, draw_low,
 draw_high)`; element i of a draw is word `i % 4` of the block with the counter
-`(i // 4, 0, draw_low, draw_high)`. Each draw counts the draw up by one.
+`(i // 4, 0, draw_low, draw_high)`. Each draw counts the draw up by one. A part of a draw is named
+by its first block, a second input of `random_bits`.
 
 Source: J. Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011.
 """
@@ -19,7 +20,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..ir import NONDIFFERENTIABLE, ArrayType, as_dtype, declare
-from ..ir.types import DType, Shape, float32, float64, int32, uint32
+from ..ir.types import DType, Shape, float32, float64, int32, int64, uint32
 from ..staging import register_ambient
 from ..trace import Array, bind
 from ..tree import Stateful
@@ -54,14 +55,17 @@ def philox(counter: list[Any], key: tuple[int, int]) -> list[Any]:
     return [c0, c1, c2, c3]
 
 
-def _infer_bits(state: ArrayType, *, shape: Shape) -> tuple[ArrayType]:
-    if state != ArrayType(uint32, (4,)):
-        raise ShapeError(f"random_bits takes a state of uint32[4], received {state}.")
+def _infer_bits(state: ArrayType, *first: ArrayType, shape: Shape) -> tuple[ArrayType]:
+    if state != ArrayType(uint32, (4,)) or first not in ((), (ArrayType(int64, ()),)):
+        raise ShapeError(
+            "random_bits takes a state of uint32[4] and the number of the first block, int64[]; "
+            f"received {state}, {', '.join(map(str, first))}."
+        )
     return (ArrayType(uint32, shape),)
 
 
-def _evaluate_bits(state: Any, *, shape: Shape) -> tuple[Any]:
-    return (bits_from(state, 0, shape),)
+def _evaluate_bits(state: Any, first: Any = 0, *, shape: Shape) -> tuple[Any]:
+    return (bits_from(state, int(first), shape),)
 
 
 def bits_from(state: Any, first: int, shape: Shape) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..ir import Graph, Node
 from ..ir.loops import Callback, LoopNest, Schedule
+from .attention import lower_attention, lower_attention_gradient
 from .contractions import lower_dot
 from .convolutions import lower_conv, plan_borders
 from .indexing import lower_gather, lower_scatter, lower_scatter_along
@@ -29,6 +30,7 @@ from .windows import (
     lower_window_sum,
 )
 
+Strides = tuple[int, ...]
 Rule = Callable[[Values, Node], bool]
 
 RULES: dict[str, Rule] = {
@@ -54,6 +56,8 @@ RULES: dict[str, Rule] = {
     "random_fold": lower_random_fold,
     "scan": lower_scan,
     "checkpoint": lower_call,
+    "attention": lower_attention,
+    "attention_gradient": lower_attention_gradient,
 }
 """How each primitive that is not elementwise is lowered; a rule gives False if it cannot."""
 
@@ -63,6 +67,7 @@ def lower(
     elementwise: frozenset[str],
     separate: bool = False,
     without: frozenset[str] = frozenset(),
+    strides: tuple[Sequence[Strides], Sequence[Strides]] | None = None,
 ) -> Schedule:
     """The kernels of a Graph.
 
@@ -72,10 +77,14 @@ def lower(
         separate: whether each output needs a buffer of its own (it may not be an input, a
             constant or another output).
         without: names of what is left out.
+        strides: how the elements of inputs and outputs lie; in row-major order if None.
     """
     values = Values(graph, without)
+    if strides is not None:
+        values.place_inputs(strides[0])
     plan_borders(values)
     values.lower_inside = lambda inner: lower(inner, elementwise, True, without)
+    values.lower_placed = lambda inner, *others: lower(inner, elementwise, False, without, others)
     for node in graph.nodes:
         values.node = node
         name = node.primitive.name
@@ -86,7 +95,10 @@ def lower(
         else:
             call_back(values, node)
     schedule, values.node = values.schedule, None
-    for atom in graph.outputs:
+    for position, atom in enumerate(graph.outputs):
+        if strides is not None:
+            schedule.outputs.append(values.write_output(atom, strides[1][position]))
+            continue
         number = values.materialise_output(atom)
         if separate and (number in schedule.outputs or schedule.buffers[number].kind != "arena"):
             number = values.copy(values.view(number)).buffer

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..ir import Atom, Constant, Graph, Node
-from ..ir.loops import Buffer, Schedule, Store
+from ..ir.loops import Body, Buffer, Schedule, Store
 from ..ir.types import DType
 from .merging import append_nest
 from .nests import IndexMap, NestBuilder, View, row_major, split_axes
@@ -85,6 +85,11 @@ SPLITS: dict[str, Callable[[Node], dict[int, int]]] = {}
 """Which axes of such a value are better walked as two, and the size of the inner one."""
 
 
+def span_of(shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
+    """The elements from the first to the last one of a view."""
+    return 1 + sum((size - 1) * step for size, step in zip(shape, strides, strict=True))
+
+
 class Values:
     """Where every value of a Graph is, and the Schedule that grows while it is lowered."""
 
@@ -96,6 +101,8 @@ class Values:
         self.uses: dict[int, int] = {}
         self.constants: dict[int, View] = {}
         self.lower_inside: Callable[[Graph], Schedule]  # how Graphs inside of nodes are lowered
+        self.lower_placed: Callable[..., Schedule]  # the same, with strides of inputs and outputs
+        self.programs: dict[str, Body] = {}  # inner programs that were made, by what they do
         self.padded: dict[View, Any] = {}  # memory with zeros around, and how many, by view
         self.layouts: dict[int, Callable[[Values, Atom], View]] = {}  # memory of another form
         for node in graph.nodes:
@@ -247,6 +254,21 @@ class Values:
         buffer = self.schedule.buffers[view.buffer]
         same = view.strides == row_major(view.shape) and view.offset == 0
         return same and math.prod(view.shape) == buffer.size
+
+    def place_inputs(self, strides: Sequence[tuple[int, ...]]) -> None:
+        """Say how the elements of the inputs lie."""
+        for number, (variable, steps) in enumerate(zip(self.graph.inputs, strides, strict=True)):
+            dtype, shape = variable.type.dtype, variable.type.shape
+            span = (span_of(shape, steps),)
+            self.schedule.buffers[number] = Buffer(dtype, span, "input", number)
+            self.known[id(variable)] = View(number, 0, steps, shape, dtype)
+
+    def write_output(self, atom: Atom, strides: tuple[int, ...]) -> int:
+        """A buffer of its own with an output, whose elements lie as the strides say."""
+        dtype, shape = atom.type.dtype, atom.type.shape
+        number = self.add(Buffer(dtype, (span_of(shape, strides),), "arena"))
+        self.write(atom, View(number, 0, strides, shape, dtype))
+        return number
 
     def materialise_output(self, atom: Atom) -> int:
         """A buffer that holds an output, whole and in its shape."""

@@ -15,6 +15,7 @@ from ..ir.loops import (
     Callback,
     Contraction,
     Expression,
+    Grid,
     Kernel,
     LoopNest,
     Repeat,
@@ -36,7 +37,7 @@ def count_flops(kernel: Kernel) -> int:
         return 2 * math.prod(kernel.extents)
     if isinstance(kernel, LoopNest):
         return _count_in_nest(kernel)
-    if isinstance(kernel, Repeat):
+    if isinstance(kernel, (Repeat, Grid)):
         return kernel.length * sum(count_flops(inner) for inner in kernel.body.schedule.kernels)
     return 0
 
@@ -48,7 +49,7 @@ def count_bytes(kernel: Kernel, schedule: Schedule) -> int:
         kernel: one of the schedule.
         schedule: has the buffers.
     """
-    if isinstance(kernel, Repeat):
+    if isinstance(kernel, (Repeat, Grid)):
         inside = kernel.body.schedule
         return kernel.length * sum(count_bytes(inner, inside) for inner in inside.kernels)
     if isinstance(kernel, (Callback, Routine)):
@@ -70,7 +71,7 @@ def find_width(kernel: Kernel) -> int:
         return kernel.dtype.itemsize
     if isinstance(kernel, LoopNest):
         return max((e.dtype.itemsize for e in kernel.expressions if _is_arithmetic(e)), default=4)
-    if isinstance(kernel, Repeat):
+    if isinstance(kernel, (Repeat, Grid)):
         return max((find_width(inner) for inner in kernel.body.schedule.kernels), default=4)
     return 4
 

@@ -15,6 +15,7 @@ from ..ir import ArrayType, Node
 from ..ir.loops import (
     Callback,
     Contraction,
+    Grid,
     Kernel,
     LoopNest,
     Repeat,
@@ -118,7 +119,7 @@ def walk_kernels(schedule: Schedule) -> Iterator[tuple[Kernel, Schedule, int, in
 
 def _count_runs(schedule: Schedule, times: int, runs: dict[int, int]) -> None:
     for kernel in schedule.kernels:
-        if isinstance(kernel, Repeat):
+        if isinstance(kernel, (Repeat, Grid)):
             inside = times * kernel.length
             runs[id(kernel.body)] = runs.get(id(kernel.body), 0) + inside
             _count_runs(kernel.body.schedule, inside, runs)
@@ -129,7 +130,7 @@ def _walk(
 ) -> Iterator[tuple[Kernel, Schedule, int, int]]:
     for kernel in schedule.kernels:
         yield kernel, schedule, depth, times
-        if isinstance(kernel, Repeat) and id(kernel.body) not in seen:
+        if isinstance(kernel, (Repeat, Grid)) and id(kernel.body) not in seen:
             seen.add(id(kernel.body))
             body = kernel.body
             yield from _walk(body.schedule, depth + 1, runs[id(body)], runs, seen)
@@ -198,6 +199,8 @@ def _find_nodes(kernel: Kernel, schedule: Schedule, producers: dict[int, Node]) 
     written = sorted(writes(kernel))
     if isinstance(kernel, Repeat):
         written = list(kernel.outputs)
+    elif isinstance(kernel, Grid):
+        written = [access.buffer for access in kernel.outputs]
     nodes = [origins[number] for number in written if number in origins]
     nodes = list({id(node): node for node in nodes}.values())
     if not isinstance(kernel, LoopNest):
@@ -229,7 +232,7 @@ def _describe(
     if isinstance(kernel, Contraction):
         shape = _format_types(nodes[0]) if nodes else _format_shape(kernel.extents)
         return name or "contraction", Counter([name or "contraction"]), shape
-    if isinstance(kernel, Repeat):
+    if isinstance(kernel, (Repeat, Grid)):
         count = len(kernel.body.schedule.kernels)
         return name or "loop", Counter(), f"{kernel.length} x {count} kernels"
     if isinstance(kernel, Callback):
