@@ -16,7 +16,7 @@ import numpy as np
 
 from ..ir import ArrayType, Atom, Constant, Graph, Node, prune
 from ..ir.loops import Access, Body, Grid
-from ..ir.types import DTYPES, int64, uint32
+from ..ir.types import DTYPES, DType, int64, uint32
 from ..ops.attention import (
     attend,
     attend_backward,
@@ -33,7 +33,7 @@ from ..ops.scan import scan_p
 from ..ops.shape import reshape, transpose
 from ..trace import Array, Recorder, bind, recording
 from .arena import ALIGNMENT, plan_arena
-from .nests import View, row_major
+from .nests import IndexMap, NestBuilder, View, row_major
 from .pipeline import prepare
 from .values import Values
 
@@ -105,7 +105,7 @@ def run_blocks(
             moving.append(name)
             if segment.stop - segment.start < queries:
                 part[name] = x[:, :, segment.start : segment.stop]
-    place = np.int32(segment.start)
+    place = np.array(segment.start, np.int32)
     if segment.count == 1:
         return formula(segment, {**part, "place": Array(place)})
     rows = (segment.stop - segment.start) // segment.count
@@ -119,7 +119,7 @@ def run_blocks(
     def step(*arrays: Array) -> list[Array]:
         names = [*fixed, *range(len(carry)), *stacked]
         values = dict(zip(names, arrays, strict=True))
-        results = formula(segment, values)  # type: ignore[arg-type]
+        results = formula(segment, values)
         count = len(results) - len(carry)
         added = [values[order] + x for order, x in enumerate(results[count:])]
         return [*added, *results[:count]]
@@ -293,8 +293,7 @@ def _lower(
     if any(0 in atom.type.shape for atom in node.inputs):
         for variable in node.outputs:
             target = values.new(variable.type.dtype, variable.type.shape)
-            dtype = target.dtype
-            values.fill(target, lambda b, _, d=dtype: b.add("constant", d, value=0))
+            values.fill(target, _zero_of(target.dtype))
             values.known[id(variable)] = target
         return True
     options.update(padded=padded(keys), queries=queries)
@@ -334,6 +333,10 @@ def _lower(
     for variable, tile in zip(node.outputs, outputs, strict=True):
         values.known[id(variable)] = tile.whole
     return True
+
+
+def _zero_of(dtype: DType) -> Callable[[NestBuilder, IndexMap], int]:
+    return lambda builder, index: builder.add("constant", dtype, value=0)
 
 
 def _choose_pieces(places: int, size: int) -> int:
