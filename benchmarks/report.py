@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
-import os
-import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from retrograd.report.limits import Limits
+from retrograd.workloads import Workload
 
 from .sides import Result
-from .workloads import Workload
 
 FORMAT = 1
 """Of the JSON; it changes when a name or a unit does."""
@@ -31,32 +27,6 @@ class Measurement:
         """The rival with the shortest median step, of one form or of all."""
         rivals = [r for r in self.results if r.side.rival and form in (None, r.side.form)]
         return min(rivals, key=lambda r: r.median, default=None)
-
-
-def describe_machine() -> dict[str, Any]:
-    """Processor, system, load: what a figure means nothing without."""
-    try:
-        load = os.getloadavg()[0]
-    except OSError:
-        load = None
-    return {
-        "cpu": read_processor_name(),
-        "system": platform.platform(),
-        "load": load,
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-
-
-def read_processor_name() -> str:
-    """The name that the system gives, else what Python knows."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def collect_versions(measurements: list[Measurement]) -> dict[str, str]:

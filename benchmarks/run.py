@@ -11,15 +11,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from retrograd.cli.progress import show_parts
 from retrograd.report.limits import Limits, Meter
+from retrograd.report.machine import describe_machine
+from retrograd.workloads import WORKLOADS, Workload
 
 from . import report, sides
-from .workloads import WORKLOADS, Workload
 
 TORCH_FOLDER, JAX_FOLDER = ".venv-bench-torch", ".venv-bench-jax"
 
@@ -79,48 +80,18 @@ def list_sides(workload: Workload, options: argparse.Namespace, cores: int) -> l
     return found
 
 
-@contextmanager
-def show_progress(parts: int) -> Iterator[Any]:
-    """A bar on a terminal, nothing elsewhere. Gives a function that takes what comes next."""
-    if not sys.stderr.isatty():
-        yield lambda text: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    # It is redrawn at each step, not by a thread that would run beside what is measured.
-    with Progress(
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f} %"),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-        console=Console(stderr=True),
-        auto_refresh=False,
-        transient=True,
-    ) as progress:
-        task = progress.add_task("", total=parts)
-        first = True
-
-        def advance(text: str) -> None:
-            nonlocal first
-            progress.update(task, advance=0 if first else 1, description=text, refresh=True)
-            first = False
-
-        yield advance
-
-
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Measure everything that the options ask for; the report as JSON."""
     from retrograd.runtime.processors import choose_thread_count
 
     cores = choose_thread_count()
-    machine = report.describe_machine()
+    machine = describe_machine()
     chosen = {name: list_sides(WORKLOADS[name], options, cores) for name in options.workloads}
     meter = Meter(cores)
     limits: Limits = meter.measure()
     measurements = []
     parts = sum(sides.count_parts(len(found), options.rounds) for found in chosen.values())
-    with show_progress(parts) as advance:
+    with show_parts(parts) as advance:
         for name, found in chosen.items():
             results, failures = sides.measure_sides(
                 found, options.rounds, options.seconds, lambda text, n=name: advance(f"{n}, {text}")

@@ -6,19 +6,19 @@ import platform
 import time
 from typing import Any
 
+from retrograd.workloads import (
+    LEARNING_RATE,
+    WORKLOADS,
+    Workload,
+    draw_data,
+    make_model,
+    make_step,
+)
+
 from .protocol import Session, serve
-from .workloads import LEARNING_RATE, WORKLOADS, Workload, make_model
 
 MOST_BATCHES = 1024
 DATA_BYTES = 16_000_000
-
-
-def draw_data(workload: Workload, samples: int) -> tuple[Any, Any]:
-    import numpy as np
-
-    generator = np.random.default_rng(0)
-    x = generator.standard_normal((samples, *workload.sample), dtype=np.float32)
-    return x, generator.integers(0, workload.classes, samples).astype(np.int32)
 
 
 class CompiledStep(Session):
@@ -30,23 +30,8 @@ class CompiledStep(Session):
 
     def prepare(self) -> dict[str, Any]:
         rg = import_retrograd(self.executor)
-        rg.seed(0)
-        self.model = make_model(self.workload)
-        self.optimizer = rg.optim.Adam(LEARNING_RATE)
-        x, y = draw_data(self.workload, self.workload.batch)
-        self.x, self.y = rg.array(x), rg.array(y)
-
-        def compute_loss(model: Any, x: Any, y: Any) -> Any:
-            return rg.losses.cross_entropy(model(x), y)
-
-        @rg.compile(executor=self.executor)
-        def step(model: Any, optimizer: Any, x: Any, y: Any) -> Any:
-            loss, gradients = rg.value_and_grad(compute_loss)(model, x, y)
-            optimizer.update(model, gradients)
-            return loss
-
-        self.step = step
-        arguments = (self.model, self.optimizer, self.x, self.y)
+        step, arguments = make_step(self.workload, self.executor)
+        self.step, self.arguments = step, arguments
         begin = time.perf_counter()
         step.graph(*arguments)
         traced = time.perf_counter()
@@ -64,7 +49,7 @@ class CompiledStep(Session):
         }
 
     def run(self, steps: int) -> int:
-        step, model, optimizer, x, y = self.step, self.model, self.optimizer, self.x, self.y
+        step, (model, optimizer, x, y) = self.step, self.arguments
         for _ in range(steps):
             step(model, optimizer, x, y)
         return steps

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .workloads import Workload
+from retrograd.workloads import Workload
 
 ROOT = Path(__file__).resolve().parent.parent
 REST_SECONDS = 0.05

@@ -15,9 +15,9 @@ import pytest
 
 from benchmarks import report, run, sides
 from benchmarks.protocol import Session, measure_blocks, read_peak_memory
-from benchmarks.workloads import WORKLOADS, conv, dense, make_model
 from retrograd import tree
 from retrograd.report.limits import Limits
+from retrograd.workloads import WORKLOADS, conv, dense, make_model
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMITS = Limits(threads=2, peak=1e9, peak_all=2e9, bandwidth=1e8, bandwidth_all=1e8)

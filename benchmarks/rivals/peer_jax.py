@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from benchmarks.protocol import Session, serve
-from benchmarks.workloads import LEARNING_RATE, WORKLOADS, Workload, list_resnet_blocks
+from benchmarks.rivals.sizes import LEARNING_RATE, WORKLOADS, Workload, list_resnet_blocks
 
 Tree = Any
 

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.protocol import Session, serve
-from benchmarks.workloads import LEARNING_RATE, WORKLOADS, Workload, list_resnet_blocks
+from benchmarks.rivals.sizes import LEARNING_RATE, WORKLOADS, Workload, list_resnet_blocks
 
 
 def convolve(inner: int, outer: int, kernel: int, stride: int) -> list[nn.Module]:

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 PACKAGE_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+LIKE_USERS = frozenset([PACKAGE_FOLDER + "workloads.py"])
+"""Files of the package that use it as its users do: their lines are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class SourceLine:
 
 def is_internal(file: str) -> bool:
     """Whether a frame of this file belongs to retrograd and not to the user."""
-    return file.startswith(PACKAGE_FOLDER) or file.startswith("<frozen")
+    inside = file.startswith(PACKAGE_FOLDER) and file not in LIKE_USERS
+    return inside or file.startswith("<frozen")
 
 
 def find_user_line() -> SourceLine | None:

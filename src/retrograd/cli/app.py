@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from .bench import bench
 from .demo import demo
 from .evaluate import evaluate
 from .info import info
@@ -54,6 +55,6 @@ def make_app() -> typer.Typer:
         rich_markup_mode=None,  # plain text: paragraphs are wrapped, examples are left alone
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for command in (demo, train, predict, evaluate, info):
+    for command in (demo, train, predict, evaluate, info, bench):
         app.command()(run_safely(command))
     return app

@@ -1,9 +1,11 @@
-"""A live bar on stderr while a network is trained; nothing where stderr is no terminal."""
+"""Live bars on stderr while something takes long; nothing where stderr is no terminal."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..train.callbacks import Callback
@@ -87,3 +89,35 @@ class LiveBar(Callback):
             speed=f"{speed:,.0f} rows/s",
         )
         self._progress.refresh()
+
+
+@contextmanager
+def show_parts(parts: int) -> Iterator[Callable[[str], None]]:
+    """A bar over work in so many parts. Gives a function that is told what comes next.
+
+    It is redrawn at each part, not by a thread that would run beside what is measured.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        console=Console(stderr=True),
+        auto_refresh=False,
+        transient=True,
+    ) as progress:
+        task = progress.add_task("", total=parts)
+        first = True
+
+        def advance(text: str) -> None:
+            nonlocal first
+            progress.update(task, advance=0 if first else 1, description=text, refresh=True)
+            first = False
+
+        yield advance

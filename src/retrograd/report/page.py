@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 WIDEST = (38, 36, 26)
 """Characters of what a kernel is, its shape, and where it comes from or goes to, at the most."""
 
+NUMBERS = ("time", "share", "waited", "of limit", "times", "FLOPs", "bytes")
 HEADINGS = ("kernel", "shape", "from", "updates", "FLOPs", "bytes")
 
 
@@ -126,7 +127,7 @@ def _write_kernels(report: Report, most: int | None) -> Iterator[str]:
     shown = report.kernels if most is None else report.kernels[:most]
     rows = [["", *HEADINGS]]
     rows += [[str(kernel.number), *_tell(kernel)] for kernel in shown]
-    yield from _lay_out(rows, right=(0, 5, 6))
+    yield from _lay_out(rows, right=[0, 5, 6])
     yield from _tell_rest(len(report.kernels) - len(shown))
 
 
@@ -137,8 +138,12 @@ def _write_profile(report: Report, profile: Profile, most: int | None) -> Iterat
     inside = sum(time.seconds for kernel, time in pairs if not kernel.depth)
     whole = inside + profile.waiting + profile.between
     yield (
-        f"profile     {profile.runs} steps, medians: {format_time(profile.step)} a step, "
-        f"{format_time(profile.stamped)} with time stamps, {format_time(whole)} in parts:"
+        f"profile     {profile.runs} steps, median {format_time(profile.median)}; the quickest "
+        f"quarter {format_time(profile.step)},"
+    )
+    yield (
+        f"            with time stamps {format_time(profile.stamped)}, the sum of the parts "
+        f"{format_time(whole)}:"
     )
     parts = f"            {_percent(inside, whole)} in kernels"
     if profile.threads > 1:
@@ -161,7 +166,10 @@ def _write_profile(report: Report, profile: Profile, most: int | None) -> Iterat
     shown = order if most is None else order[:most]
     rows = [["time", "share", "waited", "of limit", "", "times", *HEADINGS]]
     rows += [_tell_group([pairs[n] for n in numbers]) for numbers in shown]
-    yield from _lay_out(rows, right=(0, 1, 2, 3, 5, 10, 11))
+    if profile.threads == 1:
+        rows = [[*row[:2], *row[3:]] for row in rows]
+    right = [place for place, name in enumerate(rows[0]) if name in NUMBERS]
+    yield from _lay_out(rows, right)
     left = [pairs[n] for numbers in order[len(shown) :] for n in numbers]
     more = sum(time.share for kernel, time in left if not kernel.depth)
     yield from _tell_rest(len(left), f", {_percent(more, 1.0)} of the step")
@@ -235,7 +243,7 @@ def _tell_rest(count: int, note: str = "") -> Iterator[str]:
         yield f"and {count} more {noun}{note}; report.page() shows all"
 
 
-def _lay_out(rows: Sequence[Sequence[str]], right: tuple[int, ...]) -> Iterator[str]:
+def _lay_out(rows: Sequence[Sequence[str]], right: Sequence[int]) -> Iterator[str]:
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     for row in rows:
         cells = [

@@ -1,8 +1,8 @@
-"""The workloads of the benchmark: sizes, arithmetic, and the networks in retrograd.
+"""The workloads of the benchmarks: sizes, arithmetic, and the networks.
 
-One training step is forward, backward and an update with Adam, in float32, on one batch. The rivals
-read the sizes here and write the networks in their own words (`rivals/`), hence this module imports
-retrograd only where a model is made.
+One training step is forward, backward and an update with Adam, in float32, on one batch. Other
+frameworks read the sizes from this file in environments without retrograd, hence it imports the
+package only where a model is made.
 """
 
 from __future__ import annotations
@@ -157,7 +157,40 @@ WORKLOADS = {
 }
 
 
-# -- the networks in retrograd ---------------------------------------------------------------------
+# -- the networks ----------------------------------------------------------------------------------
+
+
+def draw_data(workload: Workload, samples: int) -> tuple[Any, Any]:
+    """Inputs and labels, as NumPy arrays."""
+    import numpy as np
+
+    generator = np.random.default_rng(0)
+    x = generator.standard_normal((samples, *workload.sample), dtype=np.float32)
+    return x, generator.integers(0, workload.classes, samples).astype(np.int32)
+
+
+def make_step(workload: Workload, executor: str) -> tuple[Any, tuple[Any, Any, Any, Any]]:
+    """A training step as a compiled function, and its arguments: model, optimizer and a batch."""
+    from retrograd import losses, optim
+    from retrograd.compile import compile
+    from retrograd.ops.promotion import array
+    from retrograd.ops.random import seed
+    from retrograd.transforms import value_and_grad
+
+    seed(0)
+    model, optimizer = make_model(workload), optim.Adam(LEARNING_RATE)
+    x, y = draw_data(workload, workload.batch)
+
+    def compute_loss(model: Any, x: Any, y: Any) -> Any:
+        return losses.cross_entropy(model(x), y)
+
+    @compile(executor=executor)
+    def step(model: Any, optimizer: Any, x: Any, y: Any) -> Any:
+        loss, gradients = value_and_grad(compute_loss)(model, x, y)
+        optimizer.update(model, gradients)
+        return loss
+
+    return step, (model, optimizer, array(x), array(y))
 
 
 def make_model(workload: Workload) -> Any:
