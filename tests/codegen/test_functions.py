@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from retrograd.codegen.elementwise import ROWS
 from retrograd.codegen.emit import Module
 from retrograd.codegen.functions import FUNCTIONS
 from retrograd.codegen.loops import LoopEmitter
+from retrograd.codegen.nest_plan import plan_nest
 from retrograd.codegen.steps import FIRST
 from retrograd.ir import PRIMITIVES
 from retrograd.ir.loops import Access, Expression, LoopNest, Store
@@ -39,7 +41,7 @@ def write(
     nest = LoopNest(
         (count,), (False,), (*loads, apply), (Store(Access(arguments, 0, (1,)), arguments),)
     )
-    emitter = LoopEmitter(nest, "kernel", width)
+    emitter = LoopEmitter(nest, replace(plan_nest(nest, width), free=None), "kernel")
     module = Module()
     module.functions.append(emitter.emit())
     return module.text(), emitter.accesses

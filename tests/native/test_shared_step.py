@@ -103,7 +103,13 @@ def test_cuts_follow_from_the_shape() -> None:
     assert pieces is not None
     assert (pieces.axis, pieces.count) == (0, 8)
     assert pieces.kernel.extents == (128, 4096)  # type: ignore[union-attr]
-    assert pieces.move(Access(0, 0, (4096, 1))) == 128 * 4096
+    assert (pieces.units, pieces.move(Access(0, 0, (4096, 1)))) == (1024, 4096)
+    uneven = cut(nest((1023, 4096), (False, False)))
+    assert uneven is not None and uneven.uneven and not pieces.uneven
+    assert (uneven.axis, uneven.count, uneven.units) == (0, 8, 1023)
+    flat = cut(nest((1_000_003,), (False,), strides=(1,)))
+    assert flat is not None and flat.uneven
+    assert (flat.unit, flat.units) == (16, 62_501)
     only_columns = cut(nest((4096, 1024), (True, False)))
     assert only_columns is not None
     assert only_columns.axis == 1

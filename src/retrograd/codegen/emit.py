@@ -103,6 +103,19 @@ class Function:
         """The place of one of a kernel's words."""
         return self.emit(f"getelementptr i64, ptr %words, i64 {position}")
 
+    def number(self, position: int, kind: str = "i64") -> str:
+        """One of a kernel's words that is a number."""
+        return self.emit(f"load {kind}, ptr {self.word(position)}")
+
+    def cut(self, value: str, step: int) -> str:
+        """An i64 down to a multiple."""
+        if step == 1:
+            return value
+        if step & (step - 1) == 0:
+            return self.emit(f"and i64 {value}, {-step}")
+        rest = self.emit(f"urem i64 {value}, {step}")
+        return self.emit(f"sub i64 {value}, {rest}")
+
     def reserve(self, kind: str, alignment: int = 64) -> str:
         """A variable on the stack, which sroa turns into registers."""
         slot = self.name("slot")

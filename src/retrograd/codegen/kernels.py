@@ -1,32 +1,11 @@
-"""One kernel as a function of pointers: which generator writes it, and when two are the same."""
+"""Kernels without their places: when two are the same."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
-from typing import Any
 
-import numpy as np
-
-from ..ir.loops import (
-    Access,
-    Callback,
-    Contraction,
-    Expression,
-    Grid,
-    Guard,
-    Kernel,
-    LoopNest,
-    Repeat,
-    Routine,
-    Store,
-)
-from .contraction import ContractionEmitter
-from .emit import Function
-from .loops import LoopEmitter, list_accesses
-from .routines import emit_routine
-from .tiles import plan_contraction
-from .transposition import TranspositionEmitter, plan_transposition
+from ..ir.loops import Access, Callback, Contraction, Grid, Kernel, LoopNest, Repeat, Routine
+from .loops import list_accesses
 
 
 def can_fail(kernel: Kernel) -> bool:
@@ -37,42 +16,6 @@ def can_fail(kernel: Kernel) -> bool:
         return isinstance(kernel, Callback)
     gathers = any(expression.kind == "gather" for expression in kernel.expressions)
     return gathers or any(store.index is not None for store in kernel.stores)
-
-
-def name_kernel(kernel: Kernel, target: Any) -> str:
-    """The name of a normalised kernel's function: it follows from what the kernel does."""
-    content = repr((_plain(kernel), target.vector_bytes, target.registers))
-    return f"k{hashlib.sha256(content.encode()).hexdigest()[:32]}"
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses as tuples: those are quickly printed."""
-    if isinstance(value, tuple):
-        return tuple(_plain(item) for item in value)
-    fields = FIELDS.get(type(value))
-    if fields is not None:
-        return (type(value).__name__, *(_plain(getattr(value, name)) for name in fields))
-    return value.str if isinstance(value, np.dtype) else value
-
-
-FIELDS = {
-    kind: kind.__slots__
-    for kind in (Access, Contraction, Expression, Guard, LoopNest, Routine, Store)
-}
-
-
-def emit_kernel(kernel: Kernel, name: str, target: Any) -> Function:
-    """The machine code of a kernel, as text."""
-    if isinstance(kernel, LoopNest):
-        turn = plan_transposition(kernel, target.vector_bytes)
-        if turn is not None:
-            return TranspositionEmitter(kernel, turn, name).emit()
-        return LoopEmitter(kernel, name, target.vector_bytes).emit()
-    if isinstance(kernel, Routine):
-        return emit_routine(kernel, name, target.vector_bytes)
-    assert isinstance(kernel, Contraction)
-    plan = plan_contraction(kernel, target.vector_bytes, target.registers)
-    return ContractionEmitter(kernel, plan, name).emit()
 
 
 def normalise(kernel: Kernel) -> tuple[Kernel, list[Access]]:

@@ -5,21 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..ir.loops import Access, Expression, LoopNest, Store
-from .axes import choose_vector_axis, dependences
+from .axes import dependences
 from .elementwise import emit_elementwise
-from .emit import Function, kernel_function
+from .emit import Function, kernel_function, scalar_type
 from .memory import MemoryEmitter
+from .nest_plan import CHUNK, NestPlan
 from .running import Running, start_reductions
 from .vectors import Value, VectorMath
-
-CHUNK = 128
-"""Terms that are added one after the other before their sum joins the sum of sums."""
-
-COPIES = 4
-"""Accumulators that run side by side in a reduction, at the most."""
-
-UNROLLED = 64
-"""Expressions in the body of an unrolled loop, at the most."""
 
 
 class LoopEmitter:
@@ -29,79 +21,25 @@ class LoopEmitter:
     among its own. One axis may be unrolled: its `copies` run side by side.
     """
 
-    def __init__(self, nest: LoopNest, name: str, vector_bytes: int) -> None:
-        self.nest = nest = without_reduction(nest)
+    def __init__(self, nest: LoopNest, plan: NestPlan, name: str) -> None:
+        self.nest, self.plan = nest, plan
         self.accesses = list_accesses(nest)
         pointers = {access: f"%p{order}" for order, access in enumerate(self.accesses)}
         self.f = kernel_function(name, list(pointers.values()))
+        # After the pointers come the extent that is given at run time, and the numbers.
+        self.extent = self.f.number(2 * len(pointers)) if plan.free is not None else ""
+        first = 2 * len(pointers) + (plan.free is not None)
+        self.given = [
+            self.f.number(first + order, scalar_type(dtype))
+            for order, dtype in enumerate(e.dtype for e in nest.expressions if e.kind == "given")
+        ]
         self.axes_of = dependences(nest)
-        self.vector = choose_vector_axis(nest)
-        self.width = self._lanes(vector_bytes)
-        if self.vector is None or self.width == 1:
-            self.vector, self.width = None, 1
-        axes = range(len(nest.extents))
-        parallel = [a for a in axes if not nest.reduced[a] and a != self.vector]
-        reduced = [a for a in axes if nest.reduced[a] and a != self.vector]
-        if self.vector is not None:
-            among = reduced if nest.reduced[self.vector] else parallel
-            # A single vector goes outside: what depends on it alone is then computed once.
-            among.insert(0 if nest.extents[self.vector] <= self.width else len(among), self.vector)
-        self.order = [*parallel, *reduced]
-        self.first_reduced = len(parallel)
-        self.unrolled, self.most = self._choose_unrolled()
+        self.vector, self.width, self.order = plan.vector, plan.width, plan.order
+        self.first_reduced, self.unrolled, self.most = plan.first_reduced, plan.unrolled, plan.most
         self.memory = MemoryEmitter(nest, self.f, pointers, self.vector, self.unrolled)
         self.values: dict[int, list[Value]] = {}
         self.lanes, self.copies = 1, 1
         self.running: list[Running] = []
-
-    def _lanes(self, vector_bytes: int) -> int:
-        """Lanes for the widest dtype that is computed with along the vector axis."""
-        moving = [
-            e.dtype.itemsize
-            for e, axes in zip(self.nest.expressions, self.axes_of, strict=True)
-            if self.vector in axes
-        ]
-        size = max([4, *moving])
-        lanes = vector_bytes // size
-        extent = 1 if self.vector is None else self.nest.extents[self.vector]
-        while lanes > 1 and lanes // 2 >= extent:
-            lanes //= 2
-        return lanes
-
-    def _choose_unrolled(self) -> tuple[int | None, int]:
-        """The axis to unroll, and how often: reductions need several sums at once."""
-        nest = self.nest
-        if self.vector is None:
-            return None, 1
-        if not any(nest.reduced):
-            return self._choose_short()
-        most = COPIES
-        within = {axis for axis, flag in enumerate(nest.reduced) if flag}
-        body = sum(bool(axes & within) for axes in self.axes_of)
-        while most > 1 and most * body > UNROLLED:
-            most //= 2
-        vectors = nest.extents[self.vector] // self.width
-        innermost = self.order[-1]
-        if vectors > 1 or innermost == self.vector:
-            axis, count = self.vector, vectors
-        else:
-            axis, count = innermost, nest.extents[innermost]
-        while most > 1 and most > count:
-            most //= 2
-        return (axis, most) if most > 1 else (None, 1)
-
-    def _choose_short(self) -> tuple[int | None, int]:
-        """A loop of a few turns around the vectors is better written out."""
-        if len(self.order) < 2:
-            return None, 1
-        axis = next(axis for axis in reversed(self.order) if axis != self.vector)
-        count = self.nest.extents[axis]
-        short = count <= COPIES and count * len(self.nest.expressions) <= UNROLLED
-        return (axis, count) if short else (None, 1)
-
-    def _step(self, axis: int) -> int:
-        """How far apart the copies of an axis are."""
-        return self.width if axis == self.vector else 1
 
     # -- loops --------------------------------------------------------------------------------
 
@@ -121,15 +59,50 @@ class LoopEmitter:
         elif following > self.first_reduced:
             self._open_reduced(following)
         else:
-            self._open(following, 0, self.nest.extents[self.order[following]])
+            self._open_all(following)
         for position in emitted:
             del self.values[position]
+
+    def _open_all(self, level: int) -> None:
+        """A loop over the whole of an axis."""
+        axis = self.order[level]
+        if axis == self.plan.free:
+            self._open_free(level, "0")
+        else:
+            self._open(level, 0, self.nest.extents[axis])
+
+    def _open_free(self, level: int, start: str) -> None:
+        """As `_open`, from a start up to the extent that is given at run time."""
+        axis, f = self.order[level], self.f
+        before = self.lanes, self.copies, self.memory.mask
+        step = self.plan.step(axis)
+        if axis == self.vector:
+            self.lanes, self.memory.mask = self.width, None
+        if axis == self.unrolled:
+            whole = f.cut(self.extent, step * self.most)
+            self.copies = self.most
+            with f.when(f.emit(f"icmp ult i64 {start}, {whole}")):
+                self._loop(level, axis, start, whole, step * self.most)
+            self.copies, start = 1, whole
+        stop = f.cut(self.extent, step)
+        # There is at least one element: only then is the loop known to have a turn.
+        if start == "0" and (step == 1 or not self.plan.tail):
+            self._loop(level, axis, start, stop, step)
+        else:
+            with f.when(f.emit(f"icmp ult i64 {start}, {stop}")):
+                self._loop(level, axis, start, stop, step)
+        if step > 1 and self.plan.tail:
+            with f.when(f.emit(f"icmp ult i64 {stop}, {self.extent}")):
+                self.memory.set_mask(f.emit(f"sub i64 {self.extent}, {stop}"), self.width)
+                with self.memory.at(axis, stop):
+                    self._level(level)
+        self.lanes, self.copies, self.memory.mask = before
 
     def _open(self, level: int, start: int, stop: int) -> None:
         """A loop over [start, stop) of an axis: unrolled, then plain, then a masked tail."""
         axis = self.order[level]
         before = self.lanes, self.copies, self.memory.mask
-        step = self._step(axis)
+        step = self.plan.step(axis)
         if axis == self.vector:
             self.lanes, self.memory.mask = self.width, None
         if axis == self.unrolled:
@@ -140,7 +113,7 @@ class LoopEmitter:
         whole = start + (stop - start) // step * step
         self._range(level, axis, start, whole, step)
         if stop > whole:
-            self.memory.mask = stop - whole
+            self.memory.set_mask(stop - whole, self.width)
             with self.memory.at(axis, str(whole)):
                 self._level(level)
         self.lanes, self.copies, self.memory.mask = before
@@ -152,10 +125,10 @@ class LoopEmitter:
             with self.memory.at(axis, str(start)):
                 self._level(level)
             return
-        with (
-            self.f.loop(str(start), str(stop), step, f"i{axis}_") as index,
-            self.memory.at(axis, index),
-        ):
+        self._loop(level, axis, str(start), str(stop), step)
+
+    def _loop(self, level: int, axis: int, start: str, stop: str, step: int) -> None:
+        with self.f.loop(start, stop, step, f"i{axis}_") as index, self.memory.at(axis, index):
             self._level(level)
 
     # -- reductions ---------------------------------------------------------------------------
@@ -166,9 +139,8 @@ class LoopEmitter:
         lanes = self.width if self._is_reduced(self.vector) else self.lanes
         side_by_side = self.copies
         count = self.most if self._is_reduced(self.unrolled) else self.copies
-        chunk = self.chunk_level = self._find_chunk_level(level)
         folded, across = self._is_reduced(self.unrolled), self._is_reduced(self.vector)
-        chunked = chunk is not None
+        chunked = self.plan.chunk is not None
         self.running = start_reductions(
             self.nest, self.f, lanes, count, folded, across, chunked, self._value
         )
@@ -185,47 +157,31 @@ class LoopEmitter:
     def _is_reduced(self, axis: int | None) -> bool:
         return axis is not None and self.nest.reduced[axis]
 
-    def _find_chunk_level(self, first: int) -> int | None:
-        """The outermost level whose loops inside add at most CHUNK terms; None without need."""
-        terms = 1
-        found = None
-        for level in reversed(range(first, len(self.order))):
-            axis = self.order[level]
-            terms *= -(-self.nest.extents[axis] // self._terms_at_once(axis))
-            if terms > CHUNK:
-                break
-            found = level
-        if found == first:
-            return None
-        return len(self.order) if found is None else found
-
-    def _terms_at_once(self, axis: int) -> int:
-        """Elements of a reduced axis that go to different sums."""
-        return self._step(axis) * (self.most if axis == self.unrolled else 1)
-
     def _open_reduced(self, level: int) -> None:
         """The loops over reduced axes, with partial sums moved on at the chunk level."""
-        extent = self.nest.extents[self.order[level]]
-        if level == self.chunk_level and level < len(self.order):
-            self._open(level, 0, extent)
+        if level == self.plan.chunk and level < len(self.order):
+            self._open_all(level)
             self._flush()
-        elif self.chunk_level == len(self.order) and level == len(self.order) - 1:
+        elif self.plan.chunk == len(self.order) and level == len(self.order) - 1:
             self._open_strips(level)
         else:
-            self._open(level, 0, extent)
+            self._open_all(level)
 
     def _open_strips(self, level: int) -> None:
         """The innermost axis alone exceeds a chunk: it is walked in strips."""
         axis = self.order[level]
+        free = axis == self.plan.free
         extent = self.nest.extents[axis]
-        at_once = self._terms_at_once(axis)
-        whole = extent // (CHUNK * at_once) * CHUNK * at_once
+        at_once = self.plan.at_once(axis)
+        whole = str(extent // (CHUNK * at_once) * CHUNK * at_once)
+        if free:
+            whole = self.f.cut(self.extent, CHUNK * at_once)
         before = self.lanes, self.copies
         if axis == self.vector:
             self.lanes, self.memory.mask = self.width, None
         if axis == self.unrolled:
             self.copies = self.most
-        with self.f.loop("0", str(whole), CHUNK * at_once, "strip") as start:
+        with self.f.loop("0", whole, CHUNK * at_once, "strip") as start:
             stop = self.f.emit(f"add i64 {start}, {CHUNK * at_once}")
             with (
                 self.f.loop(start, stop, at_once, f"i{axis}_") as index,
@@ -234,8 +190,12 @@ class LoopEmitter:
                 self._level(level)
             self._flush()
         self.lanes, self.copies = before
-        if extent > whole:
-            self._open(level, whole, extent)
+        if free:
+            with self.f.when(self.f.emit(f"icmp ult i64 {whole}, {self.extent}")):
+                self._open_free(level, whole)
+                self._flush()
+        elif extent > int(whole):
+            self._open(level, int(whole), extent)
             self._flush()
 
     def _flush(self) -> None:
@@ -256,7 +216,7 @@ class LoopEmitter:
             lanes = self.lanes if self.vector in axes else 1
             values = []
             for copy in range(copies):
-                self.memory.shift = copy * self._step(self.unrolled or 0) if copy else 0
+                self.memory.shift = copy * self.plan.step(self.unrolled or 0) if copy else 0
                 values.append(self._expression(expression, copy, lanes))
             self.memory.shift = 0
             self.values[position] = values
@@ -275,6 +235,8 @@ class LoopEmitter:
         math_ = VectorMath(self.f, lanes)
         if expression.kind == "constant":
             return math_.constant(expression.value, expression.dtype)
+        if expression.kind == "given":
+            return Value(self.given[expression.value], expression.dtype, 1)
         if expression.kind == "index":
             return self.memory.index_value(expression.value, lanes, expression.dtype)
         if expression.kind == "inside":
@@ -300,7 +262,7 @@ class LoopEmitter:
                 continue
             for copy in range(self.copies):
                 value = self._value(store.expression, copy, self.lanes)
-                self.memory.shift = copy * self._step(self.unrolled or 0) if copy else 0
+                self.memory.shift = copy * self.plan.step(self.unrolled or 0) if copy else 0
                 if store.index is not None:
                     self.memory.add_at(store, value, self._value(store.index, copy, self.lanes))
                 else:
@@ -311,7 +273,7 @@ class LoopEmitter:
         values = [self._value(part, copy, self.lanes) for part in running.parts]
         across = self._is_reduced(self.vector)
         tail = self.memory.tail(self.lanes) if across else None
-        terms = (self.memory.mask or self.lanes) if across else 1
+        terms = self.memory.count_lanes(self.lanes) if across else 1
         running.add(copy, values, tail, terms)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ..ir.loops import Access, Expression, Guard, LoopNest, Store
-from ..ir.types import DType, bool_, int64
+from ..ir.types import DType, bool_, int32, int64
 from .elementwise import emit_elementwise
 from .emit import Function, memory_type, scalar_type, vector_of
 from .vectors import Value, VectorMath
@@ -35,7 +35,8 @@ class MemoryEmitter:
         self.vector = vector
         self.unrolled = unrolled
         self.shift = 0  # how far the copy that is written lies along the unrolled axis
-        self.mask: int | None = None  # the number of valid lanes in the tail
+        # The lanes of the tail that count: their mask and their number.
+        self.mask: tuple[str, int | str] | None = None
         self._index: dict[int, str] = {}
         self._pointers = dict(pointers)
         self._places: dict[Guard, str] = {}  # the sum of a guard's strides times indices
@@ -134,12 +135,24 @@ class MemoryEmitter:
             result = inside if result is None else math_.binary("and", result, inside)
         return result
 
+    def set_mask(self, count: int | str, lanes: int) -> None:
+        """So many lanes of the tail count: a constant, or the name of an i64."""
+        if isinstance(count, int):
+            bits = ", ".join(f"i1 {'true' if n < count else 'false'}" for n in range(lanes))
+            self.mask = f"<{bits}>", count
+            return
+        short = self.f.emit(f"trunc i64 {count} to i32")
+        spread = VectorMath(self.f, lanes).splat(short, int32)
+        numbers = ", ".join(f"i32 {n}" for n in range(lanes))
+        self.mask = self.f.emit(f"icmp ugt {spread.kind} {spread.name}, <{numbers}>"), count
+
     def tail(self, lanes: int) -> str | None:
-        """The constant mask of the tail; None where all lanes count."""
-        if self.mask is None or lanes == 1:
-            return None
-        bits = ", ".join(f"i1 {'true' if n < self.mask else 'false'}" for n in range(lanes))
-        return f"<{bits}>"
+        """The mask of the tail; None where all lanes count."""
+        return None if self.mask is None or lanes == 1 else self.mask[0]
+
+    def count_lanes(self, lanes: int) -> int | str:
+        """The lanes that count."""
+        return lanes if self.mask is None else self.mask[1]
 
     def _full_mask(self, access: Access, lanes: int) -> str | None:
         guards = self.guard_mask(access.guards, lanes)

@@ -71,7 +71,7 @@ class Moments:
 
     # -- while the loops run --------------------------------------------------------------------
 
-    def add(self, copy: int, values: list[Value], tail: str | None, terms: int) -> None:
+    def add(self, copy: int, values: list[Value], tail: str | None, terms: int | str) -> None:
         math_ = VectorMath(self.f, self.lanes)
         shift = self._read(self.shifts[0 if self.folded else copy], self.lanes)
         distance = math_.binary("fsub", values[0], shift)

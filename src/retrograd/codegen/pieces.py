@@ -36,19 +36,32 @@ class Pieces:
     """A kernel cut along an axis.
 
     Args:
-        kernel: one piece; its accesses are those of the first piece.
+        kernel: one piece, the last; its accesses are those of the first piece.
         count: the number of pieces.
         axis: the axis that is cut.
+        unit: elements of the axis that stay together.
+        total: the extent of the axis. Piece p has the units from p * units // count on.
     """
 
     kernel: Kernel
     count: int
     axis: int
+    unit: int
+    total: int
+
+    @property
+    def units(self) -> int:
+        """How many there are; the last one may be smaller."""
+        return -(-self.total // self.unit)
+
+    @property
+    def uneven(self) -> bool:
+        """Whether pieces differ in their extents."""
+        return self.total % (self.count * self.unit) != 0
 
     def move(self, access: Access) -> int:
-        """Elements from the place of one piece to that of the next."""
-        extents = self.kernel.extents  # type: ignore[union-attr]
-        steps = int(extents[self.axis])
+        """Elements from the place of one unit to that of the next."""
+        steps = self.unit
         if isinstance(self.kernel, Contraction) and self.kernel.panel is not None:
             axis, width = self.kernel.panel
             if axis == self.axis and access is self.kernel.b:
@@ -93,17 +106,24 @@ def cut(kernel: Kernel) -> Pieces | None:
     else:
         counts = [n for n in (8, 4, 2) if n <= min(cycles / CYCLES_OF_A_PIECE, MOST_PIECES)]
     for count in counts:
-        axes = [
-            axis
-            for axis, extent in enumerate(kernel.extents)
-            if extent % count == 0 and _can_cut(kernel, axis, extent // count)
-        ]
+        units = {axis: _find_unit(kernel, axis, count) for axis in range(len(kernel.extents))}
+        axes = [axis for axis, unit in units.items() if unit]
         if axes:
             axis = min(axes, key=lambda axis: _read_again(kernel, axis))
-            extents = list(kernel.extents)
-            extents[axis] //= count
-            return Pieces(replace(kernel, extents=tuple(extents)), count, axis)
+            extents, unit, total = list(kernel.extents), units[axis], kernel.extents[axis]
+            extents[axis] -= (count - 1) * -(-total // unit) // count * unit
+            return Pieces(replace(kernel, extents=tuple(extents)), count, axis, unit, total)
     return None
+
+
+def _find_unit(kernel: Contraction | LoopNest, axis: int, count: int) -> int:
+    """Elements that stay together where an axis is cut; 0 where it cannot be."""
+    extent = kernel.extents[axis]
+    if axis == 0 and isinstance(kernel, LoopNest):  # its extent is given to the code at run time
+        unit = LANES if any(store.access.strides[0] == 1 for store in kernel.stores) else 1
+        return unit if extent >= count * unit and _can_cut(kernel, axis, unit) else 0
+    part = extent // count
+    return part if extent % count == 0 and _can_cut(kernel, axis, part) else 0
 
 
 def _read_again(kernel: Contraction | LoopNest, axis: int) -> float:

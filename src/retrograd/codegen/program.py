@@ -12,7 +12,8 @@ from typing import Any
 from ..ir.loops import Body, Callback, Grid, Kernel, Repeat, Schedule
 from .clock import END, Clock
 from .emit import Module
-from .kernels import can_fail, emit_kernel, name_kernel, normalise
+from .forms import Form, find_form
+from .kernels import can_fail, normalise
 from .layout import Calls, Layout, Records, encode_grid, encode_repeat
 from .pieces import Hazards, Pieces, cut, is_worth_sharing
 from .steps import CALLBACK, CODE, STATUS
@@ -44,19 +45,19 @@ class ProgramWriter:
         self.layout = Layout(schedule, places)
         self.slots, self.constants = self.layout.slots, self.layout.values
         self.callbacks: list[Callback] = []
-        self.kernels: dict[str, Kernel] = {}  # by name, without their places
+        self.kernels: dict[str, Form] = {}  # by name
         self.words: list[int] = []
         self.links: dict[str, list[int]] = {}
-        self._names: dict[Kernel, str] = {}
+        self._names: dict[tuple[Kernel, bool], tuple[str, list[int]]] = {}
         self._bodies: dict[int, tuple[Layout, int]] = {}
         self.start = self._write()
 
     def text(self, names: Collection[str] | None = None) -> str:
         """The module of these kernels, or of all."""
         module = Module()
-        for name, kernel in self.kernels.items():
+        for name, form in self.kernels.items():
             if names is None or name in names:
-                module.functions.append(emit_kernel(kernel, name, self.target))
+                module.functions.append(form.emit(name, self.target))
         return module.text()
 
     # -- records --------------------------------------------------------------------------------
@@ -131,22 +132,24 @@ class ProgramWriter:
             self._add_grid(records, kernel, [*before, "grid"])
         else:
             normal, accesses = normalise(kernel)
-            words = layout.pointers(accesses)
-            records.add([*before, self._name(normal)], words, looks=can_fail(kernel))
+            name, numbers = self._name(normal)
+            words = [*layout.pointers(accesses), *numbers]
+            records.add([*before, name], words, looks=can_fail(kernel))
 
     def _add_pieces(self, records: Records, pieces: Pieces, before: Calls) -> None:
         """The record of a kernel that threads share."""
         normal, accesses = normalise(pieces.kernel)
-        words = records.layout.pointers(accesses)
+        name, numbers = self._name(normal, pieces.uneven)
+        words = [*records.layout.pointers(accesses), *numbers]
         moves = [
             pieces.move(access) * self.schedule.buffers[access.buffer].dtype.itemsize
             for access in accesses
         ]
-        part = pieces.kernel.extents[pieces.axis]  # type: ignore[union-attr]
-        head = [pieces.count, pieces.count, part, pieces.count * part, -1]
+        place = 2 * len(accesses) if self.kernels[name].free == pieces.axis else -1
+        head = [pieces.count, pieces.units, pieces.unit, pieces.total, place]
         head += [len(accesses), len(words), *moves]
         looks = can_fail(pieces.kernel)
-        records.add([*before, "share", self._name(normal)], [*head, *words], looks)
+        records.add([*before, "share", name], [*head, *words], looks)
 
     def _add_grid(self, records: Records, kernel: Grid, calls: Calls) -> None:
         """The record of a program at every place of a grid."""
@@ -169,10 +172,12 @@ class ProgramWriter:
             self._bodies[id(body)] = layout, self._append(records)
         return self._bodies[id(body)]
 
-    def _name(self, kernel: Kernel) -> str:
-        """The name of a kernel's function; equal kernels share it."""
-        name = self._names.get(kernel)
-        if name is None:
-            name = self._names[kernel] = name_kernel(kernel, self.target)
-            self.kernels.setdefault(name, kernel)
-        return name
+    def _name(self, kernel: Kernel, uneven: bool = False) -> tuple[str, list[int]]:
+        """The name of a normalised kernel's function, and its numbers."""
+        found = self._names.get((kernel, uneven))
+        if found is None:
+            form, numbers = find_form(kernel, self.target, uneven)
+            name = form.name(self.target)
+            self.kernels.setdefault(name, form)
+            found = self._names[kernel, uneven] = name, numbers
+        return found

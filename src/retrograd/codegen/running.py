@@ -28,11 +28,11 @@ class Running(Protocol):
     stores: list[Store]
     parts: list[int]
 
-    def add(self, copy: int, values: list[Value], tail: str | None, terms: int) -> None:
+    def add(self, copy: int, values: list[Value], tail: str | None, terms: int | str) -> None:
         """Take in the values of a copy: lanes outside of the tail's mask do not count.
 
         Args:
-            terms: how many terms these are for each result.
+            terms: how many terms these are for each result: a number or the name of an i64.
         """
 
     def flush(self) -> None:
@@ -64,7 +64,7 @@ class RunningSum:
         for slots in (*self.near, *self.far):
             sum_.write(slots, sum_.neutral(lanes))
 
-    def add(self, copy: int, values: list[Value], tail: str | None, terms: int) -> None:
+    def add(self, copy: int, values: list[Value], tail: str | None, terms: int | str) -> None:
         sum_ = self.sum
         if tail is not None:
             values = sum_.only(tail, values)

@@ -25,12 +25,14 @@ class Turn:
         write: the axis along which the target is contiguous.
         outer: the other axes, outermost loop first.
         lanes: rows and columns of a block.
+        free: the axis whose extent is given at run time.
     """
 
     read: int
     write: int
     outer: tuple[int, ...]
     lanes: int
+    free: int | None = None
 
 
 def plan_transposition(nest: LoopNest, vector_bytes: int) -> Turn | None:
@@ -54,7 +56,7 @@ def plan_transposition(nest: LoopNest, vector_bytes: int) -> Turn | None:
         return None
     others = [axis for axis in range(len(nest.extents)) if axis not in (read, write)]
     others.sort(key=lambda axis: -abs(target.strides[axis]))
-    return Turn(read, write, tuple(others), lanes)
+    return Turn(read, write, tuple(others), lanes, 0)
 
 
 def _contiguous(nest: LoopNest, one: Access, other: Access) -> int | None:
@@ -79,6 +81,7 @@ class TranspositionEmitter:
         dtype = nest.expressions[0].dtype
         self.element, self.size = memory_type(dtype), dtype.itemsize
         self.f = kernel_function(name, ("%p0", "%p1"))
+        self.extent = self.f.number(4) if turn.free is not None else ""
 
     def emit(self) -> Function:
         self._loops((*self.turn.outer, self.turn.write, self.turn.read), "%p0", "%p1")
@@ -91,13 +94,17 @@ class TranspositionEmitter:
             return
         axis, rest = axes[0], axes[1:]
         extent = self.nest.extents[axis]
+        stop = self.extent if axis == self.turn.free else str(extent)
         step = self.turn.lanes if axis in (self.turn.read, self.turn.write) else 1
-        if extent == step:
+        if stop == str(step):
             self._loops(rest, source, target)
             return
-        with self.f.loop("0", str(extent), step, f"x{axis}_") as index:
-            if extent % step:
-                limit = ("i64", str(extent - step))
+        last = str(extent - step)
+        if axis == self.turn.free and step > 1:
+            last = self.f.emit(f"sub i64 {stop}, {step}")
+        with self.f.loop("0", stop, step, f"x{axis}_") as index:
+            if step > 1 and (axis == self.turn.free or extent % step):
+                limit = ("i64", last)
                 index = self.f.call("i64", "llvm.umin.i64", ("i64", index), limit)
             self._loops(
                 rest,
