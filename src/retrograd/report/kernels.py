@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..codegen.kernels import name_kernel, normalise
+from ..codegen.forms import find_form
+from ..codegen.kernels import normalise
 from ..codegen.pieces import cut
 from ..errors import SourceLine
 from ..ir import ArrayType, Node
@@ -141,7 +142,9 @@ def name_function(kernel: Kernel, shared: bool, target: Any) -> str:
     if isinstance(kernel, (Callback, Repeat)):
         return ""
     pieces = cut(kernel) if shared else None
-    return name_kernel(normalise(kernel if pieces is None else pieces.kernel)[0], target)
+    if pieces is None:
+        return find_form(normalise(kernel)[0], target)[0].name(target)
+    return find_form(normalise(pieces.kernel)[0], target, pieces.uneven)[0].name(target)
 
 
 def describe_kernels(
