@@ -106,7 +106,8 @@ def encode_repeat(layout: Layout, kernel: Repeat, inner: Layout, start: int) -> 
         start: where its records begin among all words.
     """
     body = kernel.body
-    moving: list[list[int]] = [[0, *layout.pointer(kernel.workspace), 0]]
+    room = layout.schedule.buffers[kernel.workspace].bytes // kernel.pieces
+    moving: list[list[int]] = [[0, *layout.pointer(kernel.workspace), 0, room]]
     carried: list[list[int]] = []
     inputs = {
         buffer.position: (number, buffer.bytes)
@@ -116,27 +117,32 @@ def encode_repeat(layout: Layout, kernel: Repeat, inner: Layout, start: int) -> 
     place = body.size
     for order, number in enumerate(kernel.inputs):
         own, size = inputs[order]
+        piece = size if order in kernel.cut else 0
         slot = 8 * inner.slots[own]
         if kernel.constants <= order < kernel.constants + kernel.carry:
             carry = order - kernel.constants
             target = 8 * inner.slots[body.schedule.outputs[carry]]
             last = kernel.outputs[carry]
-            bytes_ = -(-max(layout.schedule.buffers[last].bytes, 1) // LINE) * LINE
+            bytes_ = -(-max(size, 1) // LINE) * LINE
             slot_, near = layout.pointer(kernel.workspace)
             between = [slot_, near + place, slot_, near + place + bytes_]
             place += 2 * bytes_
             ends = [*layout.pointer(number), *layout.pointer(last)]
-            carried.append([slot, target, *ends, *between])
+            carried.append([slot, target, *ends, *between, piece, room])
         else:
-            stride = 0 if order < kernel.constants else size
-            moving.append([slot, *layout.pointer(number), stride])
+            whole = layout.schedule.buffers[number].bytes // kernel.length
+            stride = 0 if order < kernel.constants else whole
+            moving.append([slot, *layout.pointer(number), stride, piece])
     for order in range(kernel.carry, len(kernel.outputs)):
         own = body.schedule.outputs[order]
-        stride = body.schedule.buffers[own].bytes
-        moving.append([8 * inner.slots[own], *layout.pointer(kernel.outputs[order]), stride])
+        target = kernel.outputs[order]
+        stride = layout.schedule.buffers[target].bytes // kernel.length
+        piece = body.schedule.buffers[own].bytes if kernel.pieces > 1 else 0
+        moving.append([8 * inner.slots[own], *layout.pointer(target), stride, piece])
     for key, slot in inner.constants.items():
-        moving.append([8 * slot, 8 * layout.constants[key], 0, 0])
+        moving.append([8 * slot, 8 * layout.constants[key], 0, 0, 0])
     head = [8 * start, kernel.length, int(kernel.reverse), inner.size, len(moving), len(carried)]
+    head.append(kernel.pieces)
     return [*head, *(word for row in (*moving, *carried) for word in row)]
 
 

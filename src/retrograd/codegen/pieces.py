@@ -77,6 +77,8 @@ def estimate_cycles(kernel: Kernel) -> float:
         return _product(kernel.extents) * (len(kernel.expressions) + 4) / LANES
     if isinstance(kernel, Grid):
         return kernel.length * _estimate_all(kernel.body.schedule)
+    if isinstance(kernel, Repeat) and kernel.pieces > 1:
+        return kernel.length * kernel.pieces * _estimate_all(kernel.body.schedule)
     return 0.0
 
 

@@ -75,10 +75,13 @@ class ProgramWriter:
                 self._add_kernel(records, kernel, timed)
                 continue
             pieces = cut(kernel)
-            together = pieces is not None or isinstance(kernel, Grid)
+            loop = isinstance(kernel, Repeat) and kernel.pieces > 1
+            together = loop or pieces is not None or isinstance(kernel, Grid)
             if hazards.must_wait(kernel, shared=together):
                 records.add([*self._time(kernel, waiting=True), "meet"], [])
-            if pieces is not None:
+            if loop:
+                self._add_kernel(records, kernel, timed, shared=True)
+            elif pieces is not None:
                 self._add_pieces(records, pieces, timed)
             elif isinstance(kernel, Grid):
                 self._add_grid(records, kernel, [*timed, "grid_shared"])
@@ -112,7 +115,9 @@ class ProgramWriter:
         self.words += [*records.words, 0]
         return start
 
-    def _add_kernel(self, records: Records, kernel: Kernel, before: Calls) -> None:
+    def _add_kernel(
+        self, records: Records, kernel: Kernel, before: Calls, shared: bool = False
+    ) -> None:
         """The record of a whole kernel; `before` are the functions that call it."""
         layout = records.layout
         if isinstance(kernel, Callback):
@@ -126,7 +131,8 @@ class ProgramWriter:
             inner, start = self._write_body(kernel.body)
             words = encode_repeat(layout, kernel, inner, start)
             first = len(records.words) + 2 + len(before)
-            records.add([*before, "repeat"], words, looks=True)
+            function = "repeat_shared" if shared else "repeat"
+            records.add([*before, function], words, looks=True)
             records.links.append((first, ""))
         elif isinstance(kernel, Grid):
             self._add_grid(records, kernel, [*before, "grid"])

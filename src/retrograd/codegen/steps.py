@@ -10,7 +10,7 @@ The function of a record gets the table and the words:
 
     kernels                     a slot of the table and an offset for each pointer, then numbers
     call_python                 the number of the callback, the count of pointers, the pointers
-    repeat                      runs the records of an inner program again and again
+    repeat                      runs the records of an inner program again and again, for all pieces
     grid                        runs them at every place of a grid
 
 and in a shared step also the thread, the number of threads and the team:
@@ -18,6 +18,7 @@ and in a shared step also the thread, the number of threads and the team:
     alone                       another function and its words, for the first thread
     share                       a kernel that is cut into pieces; each thread takes its own
     grid_shared                 a grid; each thread takes its own places
+    repeat_shared               repeat; each thread takes its own pieces
     meet                        all threads arrive before one goes on
 
 Slots and offsets are in bytes. An inner program has a table of its own.
@@ -36,7 +37,16 @@ ARENA, CODE, CALLBACK, ROOT, TICKS, FIRST = 0, 1, 3, 4, 5, 6
 Python, the table of the whole program, the counts of a profile, the pointers to buffers."""
 
 ENTRIES = ("step", "step_shared")
-FUNCTIONS = ("call_python", "repeat", "grid", "alone", "share", "grid_shared", "meet")
+FUNCTIONS = (
+    "call_python",
+    "repeat",
+    "repeat_shared",
+    "grid",
+    "grid_shared",
+    "alone",
+    "share",
+    "meet",
+)
 
 
 @lru_cache(maxsize=1)
@@ -182,11 +192,39 @@ call:
 
 REPEAT = f"""
 ; Words: the first record, the steps, whether they are walked backwards, the words of the inner
-; table, the number of moving pointers, that of carried values; for each moving pointer its slot in
-; the inner table, the pointer, and the bytes that it moves in a step; for each carried value its
-; slots in the inner table (read, written), the pointers to its first value, to its last one, and
-; to two places between which it goes.
+; table, the number of moving pointers, that of carried values, that of pieces; for each moving
+; pointer its slot in the inner table, the pointer, the bytes that it moves in a step, and from
+; piece to piece; for each carried value its slots in the inner table (read, written), the pointers
+; to its first value, to its last one, and to two places between which it goes, and the bytes that
+; the first two move from piece to piece, and the others.
 define void @repeat(ptr %table, ptr %words) nounwind {{
+start:
+  call void @repeat_shared(ptr %table, ptr %words, i64 0, i64 1, ptr null)
+  ret void
+}}
+
+define void @repeat_shared(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team) nounwind {{
+start:
+  %count.place = getelementptr i64, ptr %words, i64 6
+  %count = load i64, ptr %count.place
+  %scaled = mul i64 %count, %thread
+  %begin = udiv i64 %scaled, %threads
+  %scaled.next = add i64 %scaled, %count
+  %end = udiv i64 %scaled.next, %threads
+  br label %next
+next:
+  %piece = phi i64 [ %begin, %start ], [ %piece.next, %work ]
+  %more = icmp ult i64 %piece, %end
+  br i1 %more, label %work, label %done
+work:
+  call void @repeat_piece(ptr %table, ptr %words, i64 %piece)
+  %piece.next = add i64 %piece, 1
+  br label %next
+done:
+  ret void
+}}
+
+define internal void @repeat_piece(ptr %table, ptr %words, i64 %piece) nounwind noinline {{
 start:
   %code = load ptr, ptr %words
   %length.place = getelementptr i64, ptr %words, i64 1
@@ -199,8 +237,8 @@ start:
   %moving = load i64, ptr %moving.place
   %carried.place = getelementptr i64, ptr %words, i64 5
   %carried = load i64, ptr %carried.place
-  %movers = getelementptr i64, ptr %words, i64 6
-  %skipped = shl i64 %moving, 2
+  %movers = getelementptr i64, ptr %words, i64 7
+  %skipped = mul i64 %moving, 5
   %carriers = getelementptr i64, ptr %movers, i64 %skipped
   %last = sub i64 %length, 1
   %own = alloca ptr, i64 %size, align 16
@@ -229,13 +267,17 @@ move:
   %m.more = icmp ult i64 %m, %moving
   br i1 %m.more, label %move.one, label %carry
 move.one:
-  %m.start = shl i64 %m, 2
+  %m.start = mul i64 %m, 5
   %mover = getelementptr i64, ptr %movers, i64 %m.start
   %m.slot = load i64, ptr %mover
   %m.base = call ptr @find(ptr %table, ptr %mover, i64 1)
   %m.stride.place = getelementptr i64, ptr %mover, i64 3
   %m.stride = load i64, ptr %m.stride.place
-  %m.offset = mul i64 %at, %m.stride
+  %m.piece.place = getelementptr i64, ptr %mover, i64 4
+  %m.piece = load i64, ptr %m.piece.place
+  %m.first = mul i64 %piece, %m.piece
+  %m.moved = mul i64 %at, %m.stride
+  %m.offset = add i64 %m.first, %m.moved
   %m.pointer = getelementptr i8, ptr %m.base, i64 %m.offset
   %m.place = getelementptr i8, ptr %own, i64 %m.slot
   store ptr %m.pointer, ptr %m.place
@@ -246,15 +288,25 @@ carry:
   %c.more = icmp ult i64 %c, %carried
   br i1 %c.more, label %carry.one, label %call
 carry.one:
-  %c.start = mul i64 %c, 10
+  %c.start = mul i64 %c, 12
   %carrier = getelementptr i64, ptr %carriers, i64 %c.start
   %c.read = load i64, ptr %carrier
   %c.write.place = getelementptr i64, ptr %carrier, i64 1
   %c.write = load i64, ptr %c.write.place
-  %c.first = call ptr @find(ptr %table, ptr %carrier, i64 2)
-  %c.last = call ptr @find(ptr %table, ptr %carrier, i64 4)
-  %c.near = call ptr @find(ptr %table, ptr %carrier, i64 6)
-  %c.far = call ptr @find(ptr %table, ptr %carrier, i64 8)
+  %c.piece.place = getelementptr i64, ptr %carrier, i64 10
+  %c.piece = load i64, ptr %c.piece.place
+  %c.outside = mul i64 %piece, %c.piece
+  %c.room.place = getelementptr i64, ptr %carrier, i64 11
+  %c.room = load i64, ptr %c.room.place
+  %c.inside = mul i64 %piece, %c.room
+  %c.first.whole = call ptr @find(ptr %table, ptr %carrier, i64 2)
+  %c.last.whole = call ptr @find(ptr %table, ptr %carrier, i64 4)
+  %c.near.whole = call ptr @find(ptr %table, ptr %carrier, i64 6)
+  %c.far.whole = call ptr @find(ptr %table, ptr %carrier, i64 8)
+  %c.first = getelementptr i8, ptr %c.first.whole, i64 %c.outside
+  %c.last = getelementptr i8, ptr %c.last.whole, i64 %c.outside
+  %c.near = getelementptr i8, ptr %c.near.whole, i64 %c.inside
+  %c.far = getelementptr i8, ptr %c.far.whole, i64 %c.inside
   %c.before = select i1 %odd, ptr %c.near, ptr %c.far
   %c.after = select i1 %odd, ptr %c.far, ptr %c.near
   %c.source = select i1 %begins, ptr %c.first, ptr %c.before

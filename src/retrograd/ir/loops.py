@@ -178,7 +178,10 @@ class Repeat:
         carry: how many values go from step to step.
         inputs: buffers [constants, carry, xs].
         outputs: buffers [carry, ys].
-        workspace: a buffer for the body's arena and two copies of the carry.
+        workspace: a buffer for the body's arena and two copies of the carry; one for each piece.
+        pieces: how many times all steps run, each time for a part of axis 0 of what is cut; the
+            body is that of one part.
+        cut: the positions of the inputs that are cut; all outputs are, if there are pieces.
     """
 
     body: Body
@@ -189,6 +192,8 @@ class Repeat:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     workspace: int
+    pieces: int = 1
+    cut: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ..ir import Atom, Graph, Node, Variable
-from ..ir.loops import Body, Repeat
+from ..ir.loops import Body, Callback, Repeat
 from ..ir.types import DTYPES
 from .arena import ALIGNMENT, plan_arena
+from .loop_pieces import cut_loop
 from .rewriting import inside_too
 from .values import Values
 
@@ -48,7 +49,9 @@ def lower_scan(values: Values, node: Node) -> bool:
         for variable in node.outputs[carry:]:
             values.known[id(variable)] = values.new(variable.type.dtype, variable.type.shape)
         return True
-    _repeat(values, node, parameters["body"], length, parameters["reverse"], constants, carry)
+    pieces, body, cut = cut_loop(parameters["body"], constants, carry, length)
+    reverse = parameters["reverse"]
+    _repeat(values, node, body, length, reverse, constants, carry, pieces, cut)
     return True
 
 
@@ -66,17 +69,23 @@ def _repeat(
     reverse: bool,
     constants: int,
     carry: int,
+    pieces: int = 1,
+    cut: frozenset[int] = frozenset(),
 ) -> None:
     body = lower_body(values, graph)
+    if any(isinstance(kernel, Callback) for kernel in body.schedule.kernels):
+        # Python is called from one thread, and for all examples at once.
+        graph, pieces, cut = node.parameters["body"], 1, frozenset()
+        body = lower_body(values, graph)
     inputs = tuple(values.whole(atom) for atom in node.inputs)
     outputs = [values.new(variable.type.dtype, variable.type.shape) for variable in node.outputs]
     numbers = tuple(view.buffer for view in outputs)
     size = body.size
-    for number in numbers[:carry]:
-        size += 2 * (-(-max(values.schedule.buffers[number].bytes, 1) // ALIGNMENT) * ALIGNMENT)
-    workspace = values.new(DTYPES["uint8"], (max(size, ALIGNMENT),)).buffer
+    for number in body.schedule.outputs[:carry]:
+        size += 2 * (-(-max(body.schedule.buffers[number].bytes, 1) // ALIGNMENT) * ALIGNMENT)
+    workspace = values.new(DTYPES["uint8"], (pieces * max(size, ALIGNMENT),)).buffer
     values.schedule.kernels.append(
-        Repeat(body, length, reverse, constants, carry, inputs, numbers, workspace)
+        Repeat(body, length, reverse, constants, carry, inputs, numbers, workspace, pieces, cut)
     )
     for variable, view in zip(node.outputs, outputs, strict=True):
         values.known[id(variable)] = view
