@@ -75,10 +75,8 @@ def estimate_cycles(kernel: Kernel) -> float:
         return _product(kernel.extents) / 32
     if isinstance(kernel, LoopNest):
         return _product(kernel.extents) * (len(kernel.expressions) + 4) / LANES
-    if isinstance(kernel, Grid):
-        return kernel.length * _estimate_all(kernel.body.schedule)
-    if isinstance(kernel, Repeat) and kernel.pieces > 1:
-        return kernel.length * kernel.pieces * _estimate_all(kernel.body.schedule)
+    if isinstance(kernel, Grid) or (isinstance(kernel, Repeat) and kernel.pieces > 1):
+        return kernel.runs * _estimate_all(kernel.body.schedule)
     return 0.0
 
 
@@ -87,7 +85,7 @@ def _estimate_all(schedule: Schedule) -> float:
     total = 0.0
     for kernel in schedule.kernels:
         if isinstance(kernel, Repeat):
-            total += kernel.length * _estimate_all(kernel.body.schedule)
+            total += kernel.runs * _estimate_all(kernel.body.schedule)
         else:
             total += estimate_cycles(kernel)
     return total

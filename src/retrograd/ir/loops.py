@@ -195,6 +195,11 @@ class Repeat:
     pieces: int = 1
     cut: frozenset[int] = frozenset()
 
+    @property
+    def runs(self) -> int:
+        """How often the body runs."""
+        return self.length * self.pieces
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
@@ -217,7 +222,7 @@ class Grid:
     workspace: int
 
     @property
-    def length(self) -> int:
+    def runs(self) -> int:
         """How often the body runs."""
         return math.prod(self.extents)
 

@@ -38,7 +38,7 @@ def count_flops(kernel: Kernel) -> int:
     if isinstance(kernel, LoopNest):
         return _count_in_nest(kernel)
     if isinstance(kernel, (Repeat, Grid)):
-        return kernel.length * sum(count_flops(inner) for inner in kernel.body.schedule.kernels)
+        return kernel.runs * sum(count_flops(inner) for inner in kernel.body.schedule.kernels)
     return 0
 
 
@@ -51,7 +51,7 @@ def count_bytes(kernel: Kernel, schedule: Schedule) -> int:
     """
     if isinstance(kernel, (Repeat, Grid)):
         inside = kernel.body.schedule
-        return kernel.length * sum(count_bytes(inner, inside) for inner in inside.kernels)
+        return kernel.runs * sum(count_bytes(inner, inside) for inner in inside.kernels)
     if isinstance(kernel, (Callback, Routine)):
         return sum(schedule.buffers[n].bytes for part in (reads, writes) for n in part(kernel))
     if isinstance(kernel, Contraction):

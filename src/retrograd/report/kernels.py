@@ -121,7 +121,7 @@ def walk_kernels(schedule: Schedule) -> Iterator[tuple[Kernel, Schedule, int, in
 def _count_runs(schedule: Schedule, times: int, runs: dict[int, int]) -> None:
     for kernel in schedule.kernels:
         if isinstance(kernel, (Repeat, Grid)):
-            inside = times * kernel.length
+            inside = times * kernel.runs
             runs[id(kernel.body)] = runs.get(id(kernel.body), 0) + inside
             _count_runs(kernel.body.schedule, inside, runs)
 
@@ -237,7 +237,7 @@ def _describe(
         return name or "contraction", Counter([name or "contraction"]), shape
     if isinstance(kernel, (Repeat, Grid)):
         count = len(kernel.body.schedule.kernels)
-        return name or "loop", Counter(), f"{kernel.length} x {count} kernels"
+        return name or "loop", Counter(), f"{kernel.runs} x {count} kernels"
     if isinstance(kernel, Callback):
         return name, Counter([name]), _format_types(kernel.node)
     shape = _format_shape(schedule.buffers[min(writes(kernel))].shape)

@@ -1,0 +1,165 @@
+"""The loop around an inner program, as LLVM text: its records run once a step, for every piece."""
+
+from __future__ import annotations
+
+from .emit import STATUS
+
+
+def write_repeat(callback: int, root: int) -> str:
+    """The functions `repeat` and `repeat_shared`; they need `find` and `run` of the step.
+
+    Args:
+        callback: the position in a table of the function that calls Python.
+        root: that of the table of the whole program.
+    """
+    places = {"CALLBACK": callback, "ROOT": root, "STATUS": STATUS}
+    text = REPEAT
+    for name, place in places.items():
+        text = text.replace(name, str(place))
+    return text
+
+
+REPEAT = """
+; Words: the first record, the steps, whether they are walked backwards, the words of the inner
+; table, the number of moving pointers, that of carried values, that of pieces; for each moving
+; pointer its slot in the inner table, the pointer, the bytes that it moves in a step, and from
+; piece to piece; for each carried value its slots in the inner table (read, written), the pointers
+; to its first value, to its last one, and to two places between which it goes, and the bytes that
+; the first two move from piece to piece, and the others.
+define void @repeat(ptr %table, ptr %words) nounwind {
+start:
+  call void @repeat_shared(ptr %table, ptr %words, i64 0, i64 1, ptr null)
+  ret void
+}
+
+define void @repeat_shared(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team) nounwind {
+start:
+  %count.place = getelementptr i64, ptr %words, i64 6
+  %count = load i64, ptr %count.place
+  %scaled = mul i64 %count, %thread
+  %begin = udiv i64 %scaled, %threads
+  %scaled.next = add i64 %scaled, %count
+  %end = udiv i64 %scaled.next, %threads
+  br label %next
+next:
+  %piece = phi i64 [ %begin, %start ], [ %piece.next, %work ]
+  %more = icmp ult i64 %piece, %end
+  br i1 %more, label %work, label %done
+work:
+  call void @repeat_piece(ptr %table, ptr %words, i64 %piece)
+  %piece.next = add i64 %piece, 1
+  br label %next
+done:
+  ret void
+}
+
+define internal void @repeat_piece(ptr %table, ptr %words, i64 %piece) nounwind noinline {
+start:
+  %code = load ptr, ptr %words
+  %length.place = getelementptr i64, ptr %words, i64 1
+  %length = load i64, ptr %length.place
+  %reverse.place = getelementptr i64, ptr %words, i64 2
+  %reverse = load i64, ptr %reverse.place
+  %size.place = getelementptr i64, ptr %words, i64 3
+  %size = load i64, ptr %size.place
+  %moving.place = getelementptr i64, ptr %words, i64 4
+  %moving = load i64, ptr %moving.place
+  %carried.place = getelementptr i64, ptr %words, i64 5
+  %carried = load i64, ptr %carried.place
+  %movers = getelementptr i64, ptr %words, i64 7
+  %skipped = mul i64 %moving, 5
+  %carriers = getelementptr i64, ptr %movers, i64 %skipped
+  %last = sub i64 %length, 1
+  %own = alloca ptr, i64 %size, align 16
+  %callback.place = getelementptr ptr, ptr %table, i64 CALLBACK
+  %callback = load ptr, ptr %callback.place
+  %own.callback = getelementptr ptr, ptr %own, i64 CALLBACK
+  store ptr %callback, ptr %own.callback
+  %root.place = getelementptr ptr, ptr %table, i64 ROOT
+  %root = load ptr, ptr %root.place
+  %own.root = getelementptr ptr, ptr %own, i64 ROOT
+  store ptr %root, ptr %own.root
+  %own.status = getelementptr i64, ptr %own, i64 STATUS
+  store i64 0, ptr %own.status
+  br label %step
+step:
+  %number = phi i64 [ 0, %start ], [ %number.next, %fine ]
+  %backwards = sub i64 %last, %number
+  %back = icmp ne i64 %reverse, 0
+  %at = select i1 %back, i64 %backwards, i64 %number
+  %odd = trunc i64 %number to i1
+  %begins = icmp eq i64 %number, 0
+  %ends = icmp eq i64 %number, %last
+  br label %move
+move:
+  %m = phi i64 [ 0, %step ], [ %m.next, %move.one ]
+  %m.more = icmp ult i64 %m, %moving
+  br i1 %m.more, label %move.one, label %carry
+move.one:
+  %m.start = mul i64 %m, 5
+  %mover = getelementptr i64, ptr %movers, i64 %m.start
+  %m.slot = load i64, ptr %mover
+  %m.base = call ptr @find(ptr %table, ptr %mover, i64 1)
+  %m.stride.place = getelementptr i64, ptr %mover, i64 3
+  %m.stride = load i64, ptr %m.stride.place
+  %m.piece.place = getelementptr i64, ptr %mover, i64 4
+  %m.piece = load i64, ptr %m.piece.place
+  %m.first = mul i64 %piece, %m.piece
+  %m.moved = mul i64 %at, %m.stride
+  %m.offset = add i64 %m.first, %m.moved
+  %m.pointer = getelementptr i8, ptr %m.base, i64 %m.offset
+  %m.place = getelementptr i8, ptr %own, i64 %m.slot
+  store ptr %m.pointer, ptr %m.place
+  %m.next = add i64 %m, 1
+  br label %move
+carry:
+  %c = phi i64 [ 0, %move ], [ %c.next, %carry.one ]
+  %c.more = icmp ult i64 %c, %carried
+  br i1 %c.more, label %carry.one, label %call
+carry.one:
+  %c.start = mul i64 %c, 12
+  %carrier = getelementptr i64, ptr %carriers, i64 %c.start
+  %c.read = load i64, ptr %carrier
+  %c.write.place = getelementptr i64, ptr %carrier, i64 1
+  %c.write = load i64, ptr %c.write.place
+  %c.piece.place = getelementptr i64, ptr %carrier, i64 10
+  %c.piece = load i64, ptr %c.piece.place
+  %c.outside = mul i64 %piece, %c.piece
+  %c.room.place = getelementptr i64, ptr %carrier, i64 11
+  %c.room = load i64, ptr %c.room.place
+  %c.inside = mul i64 %piece, %c.room
+  %c.first.whole = call ptr @find(ptr %table, ptr %carrier, i64 2)
+  %c.last.whole = call ptr @find(ptr %table, ptr %carrier, i64 4)
+  %c.near.whole = call ptr @find(ptr %table, ptr %carrier, i64 6)
+  %c.far.whole = call ptr @find(ptr %table, ptr %carrier, i64 8)
+  %c.first = getelementptr i8, ptr %c.first.whole, i64 %c.outside
+  %c.last = getelementptr i8, ptr %c.last.whole, i64 %c.outside
+  %c.near = getelementptr i8, ptr %c.near.whole, i64 %c.inside
+  %c.far = getelementptr i8, ptr %c.far.whole, i64 %c.inside
+  %c.before = select i1 %odd, ptr %c.near, ptr %c.far
+  %c.after = select i1 %odd, ptr %c.far, ptr %c.near
+  %c.source = select i1 %begins, ptr %c.first, ptr %c.before
+  %c.target = select i1 %ends, ptr %c.last, ptr %c.after
+  %c.source.place = getelementptr i8, ptr %own, i64 %c.read
+  store ptr %c.source, ptr %c.source.place
+  %c.target.place = getelementptr i8, ptr %own, i64 %c.write
+  store ptr %c.target, ptr %c.target.place
+  %c.next = add i64 %c, 1
+  br label %carry
+call:
+  call void @run(ptr %own, ptr %code)
+  %status = load i64, ptr %own.status
+  %failed = icmp ne i64 %status, 0
+  br i1 %failed, label %fail, label %fine
+fine:
+  %number.next = add i64 %number, 1
+  %again = icmp ult i64 %number.next, %length
+  br i1 %again, label %step, label %done
+fail:
+  %status.place = getelementptr i64, ptr %table, i64 STATUS
+  store i64 %status, ptr %status.place
+  br label %done
+done:
+  ret void
+}
+"""
