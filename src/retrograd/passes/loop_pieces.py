@@ -140,11 +140,11 @@ class _Walk:
             axis, atoms, parameters = rule(self, node, found, dict(node.parameters))
             axes = [axis] * len(node.outputs)
         outputs = tuple(
-            Variable(self.narrowed(v.type, axis), v.name)
-            for v, axis in zip(node.outputs, axes, strict=True)
+            Variable(self.narrowed(v.type, place), v.name)
+            for v, place in zip(node.outputs, axes, strict=True)
         )
-        for old, new, axis in zip(node.outputs, outputs, axes, strict=True):
-            self.values[id(old)] = _Value(new, axis)
+        for old, new, place in zip(node.outputs, outputs, axes, strict=True):
+            self.values[id(old)] = _Value(new, place)
         return Node(node.primitive, tuple(atoms), parameters, outputs, node.source, node.path)
 
     def narrowed(self, type: ArrayType, axis: int | None) -> ArrayType:
