@@ -26,7 +26,7 @@ export PYTHON
 # Two installs into one environment at once would break it.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs oracles bench clean
+.PHONY: help demo test lint docs oracles bench fashion clean
 
 help:
 	@echo "make demo     train a small CNN on handwritten digits (installs what it needs)"
@@ -35,6 +35,7 @@ help:
 	@echo "make docs     run the examples of the documentation; every public name has one"
 	@echo "make oracles  compare with PyTorch, in an environment of its own (.venv-oracles)"
 	@echo "make bench    time training steps beside PyTorch and JAX, in environments of their own"
+	@echo "make fashion  time Fashion-MNIST to 90 % beside PyTorch: make fashion DATA=FOLDER"
 	@echo "make clean    remove the environments and caches"
 	@echo
 	@echo "PYTHON=/path/to/python3 chooses the Python; arguments for pytest: make test ARGS='-k shape'"
@@ -128,6 +129,9 @@ oracles: $(ORACLES_VENV)/.oracles
 
 bench: $(VENV)/.bench $(RIVALS)
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+fashion: $(VENV)/.bench $(filter-out $(BENCH_JAX_VENV)/.rival,$(RIVALS))
+	@$(BIN)/python -m benchmarks.fashion '$(DATA)' $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(ORACLES_VENV) $(BENCH_TORCH_VENV) $(BENCH_JAX_VENV)

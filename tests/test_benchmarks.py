@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import report, run, sides
+from benchmarks import fashion, report, run, sides
 from benchmarks.protocol import Session, measure_blocks, read_peak_memory
 from retrograd import tree
 from retrograd.report.limits import Limits
@@ -263,3 +263,20 @@ def test_names_of_workloads_are_read() -> None:
     read: Callable[[list[str]], Any] = run.parse
     assert read(["--workloads", "mlp, cnn"]).workloads == ["mlp", "cnn"]
     assert read([]).workloads == list(WORKLOADS)
+
+
+# --- Fashion-MNIST
+
+
+def test_a_crossing_lies_between_epochs() -> None:
+    curve = [(2.0, 0.8), (4.0, 0.88), (6.0, 0.92)]
+    assert fashion.find_crossing(curve, 0.9) == pytest.approx(5.0)
+    assert fashion.find_crossing(curve, 0.8) == 2.0
+    assert fashion.find_crossing(curve, 0.95) is None
+
+
+def test_the_sums_are_compared_only_where_all_seeds_got_there() -> None:
+    curves = {"retrograd": [[(1.0, 0.95)], [(2.0, 0.95)]], "PyTorch": [[(4.0, 0.95)], [(5.0, 0.9)]]}
+    assert "3.00 times as long" in fashion.describe(curves, 0.9)
+    assert "times as long" not in fashion.describe(curves, 0.93)
+    assert "never" in fashion.describe(curves, 0.93)
