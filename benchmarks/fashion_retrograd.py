@@ -8,8 +8,7 @@ from typing import Any
 
 import retrograd as rg
 from retrograd import nn, optim
-
-from .workloads import LEARNING_RATE, WORKLOADS, make_model
+from retrograd.workloads import LEARNING_RATE, WORKLOADS, make_model
 
 
 class Print(rg.Callback):

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from benchmarks.rivals.peer_torch import make_model
-from benchmarks.workloads import LEARNING_RATE, WORKLOADS
+from benchmarks.rivals.sizes import LEARNING_RATE, WORKLOADS
 
 
 def read(folder: Path, name: str, start: int) -> Any:
