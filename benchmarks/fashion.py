@@ -22,7 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .run import TORCH_FOLDER, read_count, show_progress
+from retrograd.cli.progress import show_parts
+
+from .run import TORCH_FOLDER, read_count
 from .sides import ROOT
 
 OWN, RIVAL = "retrograd", "PyTorch"
@@ -87,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(sys.argv[1:] if arguments is None else arguments)
     names = [OWN] if options.no_rivals else [OWN, RIVAL]
     curves: dict[str, list[Curve]] = {name: [] for name in names}
-    with show_progress(options.seeds * len(names)) as advance:
+    with show_parts(options.seeds * len(names)) as advance:
         for seed in range(options.seeds):
             # Each side comes first as often as the other.
             for name in names if seed % 2 == 0 else names[::-1]:
