@@ -63,14 +63,19 @@ def split_exponential(x: Term, offset: int, pieces: int = 2) -> Split:
 
 
 def exp(x: Term) -> Term:
-    """e^x = 2^h 2^(n - h) (1 + p) with h = n // 2: only the last product can round or overflow."""
+    """e^x = 2^h 2^(n - h) (1 + p) with h = n // 2: only the last product can round or overflow.
+
+    Processors take several times longer for a product that is lost below the least number. So 0
+    is put in the place of what will be 0 (masked scores of attention are minus infinity).
+    """
     bias, mantissa = x.format.bias, x.format.mantissa
-    x = at_least(at_most(x, HIGH[x.dtype]), LOW[x.dtype])
+    lost = x < LOW[x.dtype]
+    x = lost.choose(0.0, at_most(x, HIGH[x.dtype]))
     split = split_exponential(x, 2 * bias)
     half = split.places >> 1
     first = (half << mantissa).to_float()
     second = ((split.places - half) << mantissa).to_float()
-    return fma(split.p, first, first) * second
+    return lost.choose(0.0, fma(split.p, first, first) * second)
 
 
 def expm1(x: Term) -> Term:

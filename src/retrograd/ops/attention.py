@@ -187,9 +187,10 @@ def attend_backward(
     if kept is not None:
         leaving, used = leaving * kept, weights * kept
     change = weights * (leaving - expand_dims(delta, 3))
+    scaled = change * scale
     return [
-        multiply(change, k, 2) * scale,
-        multiply_transposed(change, q, groups) * scale,
+        multiply(scaled, k, 2),
+        multiply_transposed(scaled, q, groups),
         multiply_transposed(used, cotangent, groups),
         change,
     ]

@@ -30,7 +30,7 @@ def lower_dot(values: Values, node: Node) -> bool:
     free_a = [x for x in range(a.type.ndim) if x not in contract[0] and x not in batch[0]]
     free_b = [x for x in range(b.type.ndim) if x not in contract[1] and x not in batch[1]]
     extents = [*output.type.shape, *(a.type.shape[x] for x in contract[0])]
-    target = values.new(output.type.dtype, output.type.shape)
+    target = values.place(output)
     values.known[id(output)] = target
     if 0 in extents:
         values.fill(target, lambda b, index: b.add("constant", target.dtype, value=0))
@@ -245,7 +245,9 @@ def pack_rows(values: Values, c: Contraction, access: Access, last: int) -> Acce
     axes.append(last)
     shape = tuple(c.extents[axis] for axis in axes)
     strides = tuple(access.strides[axis] for axis in axes)
-    target = values.copy(View(access.buffer, access.offset, strides, shape, c.dtype))
+    target = values.new(c.dtype, shape)
+    # By itself: a copy that turns its axes has a generator of its own.
+    copy_view(values, View(access.buffer, access.offset, strides, shape, c.dtype), target)
     spaced = [0] * len(c.extents)
     for axis, stride in zip(axes, target.strides, strict=True):
         spaced[axis] = stride

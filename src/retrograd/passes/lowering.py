@@ -82,6 +82,7 @@ def lower(
     values = Values(graph, without)
     if strides is not None:
         values.place_inputs(strides[0])
+        values.place_outputs(strides[1])
     plan_borders(values)
     values.lower_inside = lambda inner: lower(inner, elementwise, True, without)
     values.lower_placed = lambda inner, *others: lower(inner, elementwise, False, without, others)
@@ -95,10 +96,9 @@ def lower(
         else:
             call_back(values, node)
     schedule, values.node = values.schedule, None
-    for position, atom in enumerate(graph.outputs):
-        if strides is not None:
-            schedule.outputs.append(values.write_output(atom, strides[1][position]))
-            continue
+    if strides is not None:
+        values.write_outputs(strides[1])
+    for atom in graph.outputs if strides is None else ():
         number = values.materialise_output(atom)
         if separate and (number in schedule.outputs or schedule.buffers[number].kind != "arena"):
             number = values.copy(values.view(number)).buffer

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import Atom, Constant, Graph, Node
+from ..ir import Atom, Constant, Graph, Node, Variable
 from ..ir.loops import Body, Buffer, Schedule, Store
 from ..ir.types import DType
 from .merging import append_nest
@@ -102,6 +102,7 @@ class Values:
         self.constants: dict[int, View] = {}
         self.lower_inside: Callable[[Graph], Schedule]  # how Graphs inside of nodes are lowered
         self.lower_placed: Callable[..., Schedule]  # the same, with strides of inputs and outputs
+        self.placed: dict[int, View] = {}  # where outputs are to be
         self.programs: dict[str, Body] = {}  # inner programs that were made, by what they do
         self.padded: dict[View, Any] = {}  # memory with zeros around, and how many, by view
         self.layouts: dict[int, Callable[[Values, Atom], View]] = {}  # memory of another form
@@ -263,12 +264,31 @@ class Values:
             self.schedule.buffers[number] = Buffer(dtype, span, "input", number)
             self.known[id(variable)] = View(number, 0, steps, shape, dtype)
 
-    def write_output(self, atom: Atom, strides: tuple[int, ...]) -> int:
-        """A buffer of its own with an output, whose elements lie as the strides say."""
-        dtype, shape = atom.type.dtype, atom.type.shape
-        number = self.add(Buffer(dtype, (span_of(shape, strides),), "arena"))
-        self.write(atom, View(number, 0, strides, shape, dtype))
-        return number
+    def place_outputs(self, strides: Sequence[tuple[int, ...]]) -> None:
+        """Say how the elements of the outputs lie; each has a buffer of its own."""
+        for atom, steps in zip(self.graph.outputs, strides, strict=True):
+            dtype, shape = atom.type.dtype, atom.type.shape
+            number = self.add(Buffer(dtype, (span_of(shape, steps),), "arena"))
+            self.schedule.outputs.append(number)
+            self.placed.setdefault(id(atom), View(number, 0, steps, shape, dtype))
+
+    def place(self, variable: Variable) -> View:
+        """Memory for a value: that of an output if it is one, and can be written in rows."""
+        view = self.placed.get(id(variable))
+        if view is not None and view.strides and view.strides[-1] == 1:
+            if self.node is not None:
+                self.schedule.origins[view.buffer] = self.node
+            return view
+        return self.new(variable.type.dtype, variable.type.shape)
+
+    def write_outputs(self, strides: Sequence[tuple[int, ...]]) -> None:
+        """Bring the outputs to their places where they are not there yet."""
+        for atom, number, steps in zip(
+            self.graph.outputs, self.schedule.outputs, strides, strict=True
+        ):
+            view = View(number, 0, steps, atom.type.shape, atom.type.dtype)
+            if self.known.get(id(atom)) != view:
+                self.write(atom, view)
 
     def materialise_output(self, atom: Atom) -> int:
         """A buffer that holds an output, whole and in its shape."""

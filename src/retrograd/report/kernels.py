@@ -139,7 +139,7 @@ def _walk(
 
 def name_function(kernel: Kernel, shared: bool, target: Any) -> str:
     """The function that runs a kernel, or one of its pieces where threads share it."""
-    if isinstance(kernel, (Callback, Repeat)):
+    if isinstance(kernel, (Callback, Repeat, Grid)):
         return ""
     pieces = cut(kernel) if shared else None
     if pieces is None:
