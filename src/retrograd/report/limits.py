@@ -16,7 +16,7 @@ from ..runtime.target import host_target
 
 COPIED_BYTES = 1 << 27
 """Of one array of a copy: two of them are larger than the caches of most machines."""
-CACHED_BYTES = (1 << 14, 1 << 18, 1 << 21, 1 << 23)
+CACHED_BYTES = (1 << 14, 1 << 18, 1 << 21, 1 << 24)
 """Of both arrays of copies inside of caches, for each thread: the first, second and third level of
 most machines hold so much, but for the last, which is more than some."""
 CACHED_WORK = 1 << 25

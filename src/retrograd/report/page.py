@@ -138,8 +138,8 @@ def _write_profile(report: Report, profile: Profile, most: int | None) -> Iterat
     inside = sum(time.seconds for kernel, time in pairs if not kernel.depth)
     whole = inside + profile.waiting + profile.between
     yield (
-        f"profile     {profile.runs} steps, median {format_time(profile.median)}; the quickest "
-        f"quarter {format_time(profile.step)},"
+        f"profile     {profile.runs} steps, median {format_time(profile.median)}; lower "
+        f"quartiles: {format_time(profile.step)},"
     )
     yield (
         f"            with time stamps {format_time(profile.stamped)}, the sum of the parts "

@@ -24,6 +24,7 @@ from .limits import Limits, Meter
 NumpyArray = np.ndarray[Any, Any]
 LEAST_RUNS = 5
 MOST_RUNS = 500
+QUARTILE = 25
 LEAST_SPAN = 0.03
 """Seconds between two readings of both clocks, from which the speed of the ticks follows."""
 
@@ -33,9 +34,9 @@ class KernelTime:
     """What was measured of one kernel.
 
     Args:
-        seconds: the median of its time in a step, all its runs together.
+        seconds: the lower quartile of its time in a step, all its runs together.
         waiting: for which the first thread waited for others before it could start.
-        share: of the step: of the sum of all medians.
+        share: of the step: of the sum of all parts.
         limit: the least possible time: the larger of its arithmetic and its bytes; 0 where
             nothing is known.
         bound: which of the two: "FLOPs" or "bytes".
@@ -55,14 +56,14 @@ class KernelTime:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The times of all kernels: medians over the quickest quarter of the steps.
+    """The times of all kernels: lower quartiles over the steps.
 
     Other programs only ever slow a step down.
 
     Args:
         runs: how many steps were measured.
         median: seconds of the step as it is, with its call from Python, over all of them.
-        step: the same over the quickest quarter.
+        step: the lower quartile of the same.
         stamped: seconds of the step with time stamps, without that call.
         kernels: one for each kernel of the report, in its order.
         waiting: seconds in which the first thread waited for others, before kernels and at the
@@ -208,37 +209,34 @@ def summarise(
         limits: of this machine.
         threads: how many ran the step.
     """
-    runs = len(times)
-    kept = min(runs, max(LEAST_RUNS, runs // 4))
-    times = times[np.argsort(times[:, STEP], kind="stable")[:kept]]
     # Kernels inside of loops count with their loop.
     top = [FIRST + 2 * row.number for row in rows if not row.depth]
     waits = times[:, END] + times[:, FIRST + 1 :: 2].sum(1)
-    medians = np.median(times, axis=0)
-    waiting = float(medians[END] + medians[FIRST + 1 :: 2].sum())
-    between = float(np.median(times[:, STEP] - times[:, top].sum(1) - waits))
+    quartiles = np.percentile(times, QUARTILE, axis=0)
+    waiting = float(quartiles[END] + quartiles[FIRST + 1 :: 2].sum())
+    between = np.percentile(times[:, STEP] - times[:, top].sum(1) - waits, QUARTILE)
     # What other programs take from a step falls on some kernel or other: the parts add up to less
-    # than the median of the whole.
-    total = float(medians[top].sum()) + waiting + between
+    # than the quartile of the whole.
+    total = float(quartiles[top].sum() + waiting + between)
     return Profile(
-        runs=runs,
+        runs=len(times),
         median=statistics.median(steps),
-        step=statistics.median(sorted(steps)[:kept]),
-        stamped=float(medians[STEP]),
-        kernels=tuple(_tell_time(row, medians, total, limits, threads) for row in rows),
+        step=float(np.percentile(steps, QUARTILE)),
+        stamped=float(quartiles[STEP]),
+        kernels=tuple(_tell_time(row, quartiles, total, limits, threads) for row in rows),
         waiting=waiting,
-        between=between,
+        between=float(between),
         limits=limits,
         threads=threads,
     )
 
 
 def _tell_time(
-    row: KernelReport, medians: NumpyArray, total: float, limits: Limits, threads: int
+    row: KernelReport, quartiles: NumpyArray, total: float, limits: Limits, threads: int
 ) -> KernelTime:
     """What the counts say of a kernel."""
     place = FIRST + 2 * row.number
-    seconds, waiting = float(medians[place]), float(medians[place + 1])
+    seconds, waiting = float(quartiles[place]), float(quartiles[place + 1])
     arithmetic, moving = (
         row.runs * part
         for part in limits.times(
