@@ -154,8 +154,10 @@ def layer_norm(theirs: Any) -> nn.Module:
 
 @converts(torch.nn.Embedding)
 def embedding(theirs: Any) -> nn.Module:
-    need(theirs.padding_idx is None and theirs.max_norm is None, "padding_idx or max_norm")
-    layer: Any = nn.Embedding(theirs.num_embeddings, theirs.embedding_dim)
+    need(theirs.max_norm is None, "max_norm")
+    layer: Any = nn.Embedding(
+        theirs.num_embeddings, theirs.embedding_dim, padding_index=theirs.padding_idx
+    )
     layer.weight = to_array(theirs.weight)
     return layer
 

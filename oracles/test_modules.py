@@ -178,6 +178,7 @@ BY_HAND: list[tuple[Any, torch.Tensor]] = [
     (T.LayerNorm(7), normal(2, 3, 7) * 5 - 1),
     (T.LayerNorm(4, eps=1e-2), normal(4)),
     (T.Embedding(9, 4), torch.tensor([[1, 8, 1], [0, 1, 5]])),
+    (T.Embedding(9, 4, padding_idx=5), torch.tensor([[1, 8, 1], [0, 5, 5]])),
     (T.Flatten(), normal(2, 3, 4)),
     (T.PReLU(), normal(3, 4)),
     (T.PReLU(3), normal(2, 3, 4)),

@@ -104,13 +104,62 @@ def test_adam(name: str, rate: float, betas: Any, eps: float, weight_decay: floa
     )
 
 
+@pytest.mark.parametrize("initial", [0.0, 0.3])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.05])
+def test_adagrad(initial: float, weight_decay: float) -> None:
+    compare(
+        optim.Adagrad(0.05, initial=initial, weight_decay=weight_decay),
+        lambda p: torch.optim.Adagrad(
+            p, 0.05, initial_accumulator_value=initial, weight_decay=weight_decay
+        ),
+    )
+
+
+SPARSE: dict[str, tuple[Any, Any]] = {
+    "SGD": (lambda: optim.SGD(0.05), lambda p: torch.optim.SGD(p, 0.05)),
+    "Adagrad": (lambda: optim.Adagrad(0.05), lambda p: torch.optim.Adagrad(p, 0.05)),
+    # Its eps is not corrected for the start at zero, as in the paper's second form: hence so small.
+    "Adam": (
+        lambda: optim.Adam(0.05, eps=1e-15),
+        lambda p: torch.optim.SparseAdam(list(p), 0.05, eps=1e-15),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPARSE)
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
+def test_sparse_embeddings(name: str) -> None:
+    """Rows that do not occur stay, as with PyTorch's sparse gradients."""
+    theirs = torch.nn.Embedding(12, 3, sparse=True, dtype=torch.float64)
+    ours: Any = nn.Embedding(12, 3, sparse=True)
+    start = theirs.weight.detach().numpy().copy()
+    ours.weight = rg.array(start)
+    optimizer, other = SPARSE[name][0](), SPARSE[name][1](theirs.parameters())
+
+    @rg.compile
+    def run(model: Any, optimizer: Any, places: Any, target: Any) -> Any:
+        gradients = rg.grad(lambda m: ((m(places) - target) ** 2).sum())(model)
+        optimizer.update(model, gradients)
+
+    for step in range(STEPS):
+        random = np.random.default_rng(step)
+        places, target = random.integers(0, 9, (2, 3)), random.normal(size=(2, 3, 3))
+        run(ours, optimizer, places, target)
+        other.zero_grad()
+        ((theirs(torch.tensor(places)) - torch.tensor(target)) ** 2).sum().backward()
+        other.step()
+    found, wanted = ours.weight.numpy(), theirs.weight.detach().numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-11)
+    assert np.array_equal(found[9:], start[9:])
+
+
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])
 def test_defaults_are_pytorchs(name: str) -> None:
     compare(getattr(optim, name)(), lambda p: getattr(torch.optim, name)(p))
 
 
 @pytest.mark.parametrize("maximum", [0.05, 0.3, 100.0])
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("name", ["SGD", "Adagrad", "Adam", "AdamW"])
 def test_clipping_by_the_global_norm(name: str, maximum: float) -> None:
     compare(
         optim.chain(optim.clip_by_global_norm(maximum), getattr(optim, name)(0.05)),

@@ -50,6 +50,17 @@ def sgd(
     return w
 
 
+def adagrad(
+    rate: float, initial: float = 0.0, eps: float = 1e-10, weight_decay: float = 0.0
+) -> np.ndarray:
+    w, s = START.copy(), np.full_like(START, initial)
+    for step in range(STEPS):
+        g = gradient_at(w, step) + weight_decay * w
+        s = s + g**2
+        w = w - rate * g / (np.sqrt(s) + eps)
+    return w
+
+
 def adam(
     rate: Callable[[int], float],
     betas: tuple[float, float] = (0.9, 0.999),
@@ -83,6 +94,11 @@ CLOSED_FORMS = {
     "sgd with decay": (
         lambda: optim.SGD(0.05, 0.8, weight_decay=0.1),
         lambda: sgd(lambda t: 0.05, 0.8, weight_decay=0.1),
+    ),
+    "adagrad": (lambda: optim.Adagrad(0.1), lambda: adagrad(0.1)),
+    "adagrad decay": (
+        lambda: optim.Adagrad(0.1, initial=0.5, eps=0.1, weight_decay=0.2),
+        lambda: adagrad(0.1, 0.5, 0.1, 0.2),
     ),
     "adam": (lambda: optim.Adam(0.1), lambda: adam(lambda t: 0.1)),
     "adam options": (

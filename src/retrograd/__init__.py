@@ -76,6 +76,7 @@ from .ops.promotion import array
 from .ops.random import seed
 from .ops.rearrange import flip, moveaxis, pad, repeat, roll, split, tile, tril, triu, unstack
 from .ops.reduce import all, any, argmax, argmin, max, mean, min, prod, sum
+from .ops.row_gradient import RowGradient
 from .ops.shape import broadcast_to, expand_dims, reshape, transpose
 from .ops.transcendental import (
     cos,
@@ -170,6 +171,7 @@ __all__ = [
     "History",
     "ModelCheckpoint",
     "RetrogradError",
+    "RowGradient",
     "RunCheckpoint",
     "StopAtLoss",
     "StopAtMetric",

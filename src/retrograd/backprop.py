@@ -41,9 +41,9 @@ class Step:
     outputs: list[Array]
 
 
-def find_active(graph: Graph, wanted: Sequence[int]) -> set[int]:
-    """The ids of the variables that depend on a wanted input in a differentiable way."""
-    active = {id(graph.inputs[position]) for position in wanted}
+def find_active(graph: Graph, wanted: Sequence[Variable]) -> set[int]:
+    """The ids of the variables that depend on a wanted one in a differentiable way."""
+    active = {id(variable) for variable in wanted}
     for node in graph.nodes:
         if node.primitive.differentiable and any(id(atom) in active for atom in node.inputs):
             active.update(id(output) for output in node.outputs if output.type.floating)
@@ -51,7 +51,7 @@ def find_active(graph: Graph, wanted: Sequence[int]) -> set[int]:
 
 
 def walk_forward(
-    graph: Graph, inputs: Sequence[Array], wanted: Sequence[int]
+    graph: Graph, inputs: Sequence[Array], wanted: Sequence[Variable]
 ) -> tuple[list[Array], list[Step]]:
     """Run the program forward; nodes that the gradient passes keep their residuals.
 
@@ -91,25 +91,25 @@ def walk_backward(
     graph: Graph,
     steps: Sequence[Step],
     cotangents: Sequence[Array | None],
-    wanted: Sequence[int],
+    wanted: Sequence[Variable],
 ) -> list[Array | None]:
-    """Carry cotangents from the outputs back to the wanted inputs.
+    """Carry cotangents from the outputs back to the wanted variables.
 
     Args:
         graph: the program.
         steps: what `walk_forward` kept.
         cotangents: one for each output; None is zero.
-        wanted: positions of the inputs.
+        wanted: inputs of the program, or values inside of it.
 
     Returns:
-        One cotangent for each wanted input; None is zero.
+        One cotangent for each wanted variable; None is zero.
     """
     flowing: dict[int, Array | None] = {}
     for atom, cotangent in zip(graph.outputs, cotangents, strict=True):
         if isinstance(atom, Variable) and atom.type.floating:
             flowing[id(atom)] = accumulate(flowing.get(id(atom)), cotangent)
     for step in reversed(steps):
-        arriving = [flowing.pop(id(variable), None) for variable in step.node.outputs]
+        arriving = [flowing.get(id(variable)) for variable in step.node.outputs]
         if all(cotangent is None for cotangent in arriving):
             continue
         with origin_of(step.node):
@@ -117,7 +117,7 @@ def walk_backward(
             for atom, needed, cotangent in zip(step.node.inputs, step.needed, leaving, strict=True):
                 if needed and cotangent is not None and not isinstance(atom, Constant):
                     flowing[id(atom)] = accumulate(flowing.get(id(atom)), cotangent)
-    return [flowing.get(id(graph.inputs[position])) for position in wanted]
+    return [flowing.get(id(variable)) for variable in wanted]
 
 
 def apply_second_half(step: Step, arriving: Sequence[Array | None]) -> list[Array | None]:
@@ -142,32 +142,33 @@ def apply_second_half(step: Step, arriving: Sequence[Array | None]) -> list[Arra
     return leaving
 
 
-def differentiate(graph: Graph, wanted: Sequence[int]) -> Graph:
+def differentiate(graph: Graph, wanted: Sequence[Variable]) -> Graph:
     """The program that also computes gradients.
 
     Args:
         graph: a program.
-        wanted: positions of the inputs to differentiate by.
+        wanted: what to differentiate by: inputs, or values inside of the program.
 
     Returns:
         A program from the inputs, then one cotangent for each floating output, to the outputs,
-        then one cotangent for each wanted input.
+        then one cotangent for each wanted variable.
     """
     recorder = Recorder(f"{graph.name}_gradient", abstract="a gradient program")
     with recording(recorder):
         inputs: list[Array] = [recorder.add_input(v.type, v.name) for v in graph.inputs]
         outputs, steps = walk_forward(graph, inputs, wanted)
         cotangents = add_cotangent_inputs(recorder, graph)
-        gradients = fill_zeros(graph, wanted, walk_backward(graph, steps, cotangents, wanted))
+        gradients = fill_zeros(wanted, walk_backward(graph, steps, cotangents, wanted))
         return prune(recorder.finish([*outputs, *gradients]))
 
 
-def split(graph: Graph, wanted: Sequence[int]) -> tuple[Graph, Graph, int]:
-    """The gradient as two programs, see `Transforms.split`.
+def split(graph: Graph, positions: Sequence[int]) -> tuple[Graph, Graph, int]:
+    """The gradient by some of the inputs as two programs, see `Transforms.split`.
 
     The backward half is recorded inside the forward half: the forward values that it captures
     are the residuals.
     """
+    wanted = [graph.inputs[position] for position in positions]
     forward = Recorder(f"{graph.name}_forward", abstract="a gradient program")
     with recording(forward):
         inputs: list[Array] = [forward.add_input(v.type, v.name) for v in graph.inputs]
@@ -177,7 +178,7 @@ def split(graph: Graph, wanted: Sequence[int]) -> tuple[Graph, Graph, int]:
             cotangents = add_cotangent_inputs(backward, graph)
             anchored = [c for c in cotangents if c is not None]
             gradients = walk_backward(graph, steps, cotangents, wanted)
-            half = backward.finish(fill_zeros(graph, wanted, gradients))
+            half = backward.finish(fill_zeros(wanted, gradients))
         residuals = backward.captured_arrays()
         count = len(anchored)
         reordered = (*half.inputs[count:], *half.inputs[:count])
@@ -194,13 +195,11 @@ def add_cotangent_inputs(recorder: Recorder, graph: Graph) -> list[Array | None]
     ]
 
 
-def fill_zeros(
-    graph: Graph, wanted: Sequence[int], gradients: Sequence[Array | None]
-) -> list[Array]:
+def fill_zeros(wanted: Sequence[Variable], gradients: Sequence[Array | None]) -> list[Array]:
     """Gradients with zeros in the place of None."""
     from .ops.elementwise import zeros_of
 
     return [
-        zeros_of(graph.inputs[position].type) if gradient is None else gradient
-        for position, gradient in zip(wanted, gradients, strict=True)
+        zeros_of(variable.type) if gradient is None else gradient
+        for variable, gradient in zip(wanted, gradients, strict=True)
     ]

@@ -30,6 +30,10 @@ class Stateful:
         """The path of this object when it is the argument `name` of a transformed function."""
         return name
 
+    def row_tables(self) -> dict[str, int | None]:
+        """The attributes whose gradient is a RowGradient, and a row of each that has none."""
+        return {}
+
 
 class Keys(tuple[Any, ...]):
     """The keys of a dict, sorted; `order` is that of the dict itself, which no comparison sees.
@@ -116,13 +120,15 @@ class Structure:
 
 
 LEAF = Structure(None)
+IsLeaf = Callable[[Any], bool]
 
 
-def flatten(tree: Any) -> tuple[list[Any], Structure]:
+def flatten(tree: Any, is_leaf: IsLeaf | None = None) -> tuple[list[Any], Structure]:
     """The leaves of a tree, in order, and its structure.
 
     Args:
         tree: nested dicts (by sorted key), lists, tuples, dataclasses.
+        is_leaf: containers for which it is true are leaves.
 
     Returns:
         `(leaves, structure)`, such that `unflatten(structure, leaves)` gives an equal tree.
@@ -133,17 +139,17 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
         [2, 3, 1]
     """
     collected: list[Any] = []
-    structure = _flatten_into(tree, collected)
+    structure = _flatten_into(tree, collected, is_leaf)
     return collected, structure
 
 
-def _flatten_into(tree: Any, collected: list[Any]) -> Structure:
-    container = open_container(tree)
+def _flatten_into(tree: Any, collected: list[Any], is_leaf: IsLeaf | None) -> Structure:
+    container = None if is_leaf is not None and is_leaf(tree) else open_container(tree)
     if container is None:
         collected.append(tree)
         return LEAF
     before = len(collected)
-    children = tuple(_flatten_into(child, collected) for child in container.children)
+    children = tuple(_flatten_into(child, collected, is_leaf) for child in container.children)
     return Structure(container.kind, children, len(collected) - before)
 
 
@@ -209,8 +215,8 @@ def map(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     return unflatten(structure, [function(*row) for row in zip(*columns, strict=True)])
 
 
-def paths(tree: Any) -> list[str]:
-    """The path of each leaf, its parts joined by dots.
+def paths(tree: Any, is_leaf: IsLeaf | None = None) -> list[str]:
+    """The path of each leaf, its parts joined by dots; `is_leaf` as for `flatten`.
 
     Example:
         >>> from retrograd import tree
@@ -220,7 +226,7 @@ def paths(tree: Any) -> list[str]:
     collected: list[str] = []
 
     def visit(value: Any, path: str) -> None:
-        container = open_container(value)
+        container = None if is_leaf is not None and is_leaf(value) else open_container(value)
         if container is None:
             collected.append(path)
             return

@@ -68,4 +68,36 @@ def _along() -> list[Row]:
     ]
 
 
-ROWS: list[Row] = [*_gather(), *_scatter_add(), *_along()]
+def _rows_of_tables() -> list[Row]:
+    def both(note: str, table: Shape, indices: Any) -> list[Row]:
+        function = primitive("put_rows", after=[np.asarray(indices, np.int32)])
+        shapes = (table, (len(indices), *table[1:]))
+        return [
+            Row("put_rows", function, (anywhere, anywhere), shapes, note),
+            Row("put_rows", curved(function), (anywhere, anywhere), shapes, f"{note}_curved"),
+        ]
+
+    return [
+        *_both(
+            "take_rows",
+            "repeated",
+            (4, 2),
+            [3, -1, 3, 0, 4],
+        ),
+        *_both("take_rows", "numbers", (3,), [1, 1]),
+        *_both("take_rows", "nothing", (3, 2), np.zeros(0)),
+        *_both("take_rows", "size_one", (1,), [0, 1]),
+        *_both("take_rows", "empty", (0, 2), [0, -1]),
+        *both("rows", (4, 2), [2, 0]),
+        *both("outside", (4, 2), [4, 9, 1]),
+        *both("empty_table", (0, 2), [0]),
+        *both("none_of_them", (3, 2), [-1, -1]),
+        *both("some", (4,), [-1, 3, 1]),
+        *both("repeated", (3, 2), [1, 1, 2, -1]),
+        *both("size_one", (1,), [0]),
+        *both("nothing", (2, 3), []),
+        *both("empty_rows", (3, 0), [1]),
+    ]
+
+
+ROWS: list[Row] = [*_gather(), *_scatter_add(), *_along(), *_rows_of_tables()]

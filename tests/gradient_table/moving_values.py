@@ -190,6 +190,27 @@ def _indices() -> Iterable[Value]:
             lambda x, i: np.take_along_axis(x, i, 1),
             (x[..., 0], places),
         )
+
+    def put(table: NumpyArray, rows: NumpyArray, i: NumpyArray) -> NumpyArray:
+        result = table.copy()
+        for place, row in zip(i, rows, strict=True):
+            if 0 <= place < len(table):
+                result[place] = row
+        return result
+
+    def take(table: NumpyArray, i: NumpyArray) -> NumpyArray:
+        nothing = np.zeros(table.shape[1:], table.dtype)
+        return np.stack([table[p] if 0 <= p < len(table) else nothing for p in i])
+
+    for dtype in ("float32", "float64", "int32", "bool"):
+        inputs = (numbers(dtype, (4, 3)), numbers(dtype, (5, 3), -2.0, 1.0))
+        for note, i in (("repeated", [3, -1, 1, 3, 4]), ("none", [-1] * 5)):
+            yield Value(
+                "take_rows", primitive("take_rows"), take, (inputs[0], np.array(i)), note=note
+            )
+            yield Value(
+                "put_rows", primitive("put_rows"), put, (*inputs, np.array(i, np.int32)), note=note
+            )
     for dtype in ("float32", "float64", "int32"):
         yield Value(
             "scatter_add",

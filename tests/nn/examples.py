@@ -187,6 +187,17 @@ TABLE: dict[str, list[Example]] = {
             wrong_arguments=({"n": 0, "features": 3}, {"n": 3, "features": 1.5}),
         ),
         Example({"n": 7, "features": 2, "init": "zeros"}, (), (2,), {"weight": (7, 2)}),
+        Example(
+            {"n": 9, "features": 2, "padding_index": 8, "sparse": True},
+            (2, 3),
+            (2, 3, 2),
+            {"weight": (9, 2)},
+            wrong_arguments=(
+                {"n": 3, "features": 1, "padding_index": 3},
+                {"n": 3, "features": 1, "padding_index": -1},
+                {"n": 3, "features": 1, "sparse": 1},
+            ),
+        ),
     ],
     "Flatten": [
         Example({}, (2, 3, 4), (2, 12), wrong_inputs=((),)),

@@ -14,8 +14,8 @@ def can_fail(kernel: Kernel) -> bool:
         return any(map(can_fail, kernel.body.schedule.kernels))
     if not isinstance(kernel, LoopNest):
         return isinstance(kernel, Callback)
-    gathers = any(expression.kind == "gather" for expression in kernel.expressions)
-    return gathers or any(store.index is not None for store in kernel.stores)
+    gathers = any(e.kind == "gather" and e.value[2] for e in kernel.expressions)
+    return gathers or any(s.index is not None and not s.replaces for s in kernel.stores)
 
 
 def normalise(kernel: Kernel) -> tuple[Kernel, list[Access]]:

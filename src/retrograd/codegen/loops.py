@@ -264,7 +264,7 @@ class LoopEmitter:
                 value = self._value(store.expression, copy, self.lanes)
                 self.memory.shift = copy * self.plan.step(self.unrolled or 0) if copy else 0
                 if store.index is not None:
-                    self.memory.add_at(store, value, self._value(store.index, copy, self.lanes))
+                    self.memory.store_at(store, value, self._value(store.index, copy, self.lanes))
                 else:
                     self.memory.store(store.access, value)
                 self.memory.shift = 0

@@ -249,15 +249,19 @@ class MemoryEmitter:
         )
 
     def gather(self, expression: Expression, number: Value, lanes: int) -> Value:
-        """A load whose address depends on a value; out of range gives zero and sets the status."""
-        access, (scale, limit) = expression.access, expression.value
+        """A load whose address depends on a value; out of range gives zero.
+
+        If it is strict, that sets the status as well.
+        """
+        access, (scale, limit, strict) = expression.access, expression.value
         assert access is not None
         math_ = VectorMath(self.f, lanes)
         index = math_.cast(number, int64)
         low = math_.compare("ge", index, math_.constant(0, int64), bool_)
         high = math_.compare("lt", index, math_.constant(limit, int64), bool_)
         inside = math_.binary("and", low, high)
-        self._report(inside, lanes)
+        if strict:
+            self._report(inside, lanes)
         tail = self._full_mask(access, lanes)
         mask = inside.name
         if tail is not None:
@@ -338,13 +342,14 @@ class MemoryEmitter:
             (f"<{lanes} x i1>", tail or "splat (i1 true)"),
         )
 
-    def add_at(self, store: Store, value: Value, index: Value) -> None:
-        """Add a value to memory at an address that depends on one index for all lanes."""
+    def store_at(self, store: Store, value: Value, index: Value) -> None:
+        """Add a value to memory, or write it there, at an address given by one index."""
         access, lanes = store.access, value.lanes
         number = self._first_lane(index)
         place = VectorMath(self.f, 1).cast(number, int64).name
         inside = self.f.emit(f"icmp ult i64 {place}, {store.limit}")
-        self._report(Value(inside, bool_, 1), 1)
+        if not store.replaces:
+            self._report(Value(inside, bool_, 1), 1)
         with self.f.when(inside):
             step = self.f.emit(f"mul nsw i64 {place}, {store.scale}")
             element = memory_type(value.dtype)
@@ -353,10 +358,11 @@ class MemoryEmitter:
                 f"getelementptr {element}, ptr {pointer}, i64 {step}"
             )
             shift, self.shift = self.shift, 0
-            whole = Access(access.buffer, access.offset, access.strides)
-            before = self.load(whole, value.dtype, lanes)
-            total = emit_elementwise(VectorMath(self.f, lanes), "add", value.dtype, [before, value])
-            self.store(access, total)
+            if not store.replaces:
+                whole = Access(access.buffer, access.offset, access.strides)
+                terms = [self.load(whole, value.dtype, lanes), value]
+                value = emit_elementwise(VectorMath(self.f, lanes), "add", value.dtype, terms)
+            self.store(access, value)
             self.shift, self._pointers[access] = shift, base
 
     def _first_lane(self, value: Value) -> Value:

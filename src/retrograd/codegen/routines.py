@@ -1,4 +1,4 @@
-"""Machine code that is neither a loop nest nor a contraction: random numbers, running sums."""
+"""Machine code of no other kind: random numbers, running sums, tables that are kept."""
 
 from __future__ import annotations
 
@@ -185,9 +185,28 @@ def _run_along(
         f.do(f"store {kind} {result.name}, ptr {target}, align {dtype.itemsize}")
 
 
+# -- tables of which rows are replaced ------------------------------------------------------------
+
+
+def _emit_keep(f: Function, routine: Routine, vector_bytes: int) -> None:
+    """A copy, unless the program was given one place for both: then nothing is touched."""
+    (size,) = routine.parameters
+    whole = size // 64 * 64
+    with f.when(f.emit("icmp ne ptr %p0, %p1")):
+        for start, stop, kind, step in ((0, whole, "<16 x i32>", 64), (whole, size, "i8", 1)):
+            if start == stop:
+                continue
+            with f.loop(str(start), str(stop), step) as place:
+                source = f.emit(f"getelementptr i8, ptr %p0, i64 {place}")
+                target = f.emit(f"getelementptr i8, ptr %p1, i64 {place}")
+                value = f.emit(f"load {kind}, ptr {source}, align 1")
+                f.do(f"store {kind} {value}, ptr {target}, align 1")
+
+
 ROUTINES: dict[str, Callable[[Function, Routine, int], None]] = {
     "random_bits": _emit_bits,
     "random_fold": _emit_fold,
     "cumsum": _emit_cumsum,
+    "keep": _emit_keep,
 }
-"""How each routine is written, by the name of its primitive."""
+"""How each routine is written, by its name."""

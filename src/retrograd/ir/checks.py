@@ -46,10 +46,10 @@ def _count_writes(kernels: Sequence[Kernel]) -> dict[int, int]:
 def _list_checks(nest: LoopNest, written: dict[int, int]) -> Iterator[Check]:
     """The checks of a nest; one whose index is computed in the nest is like no other."""
     for expression in nest.expressions:
-        if expression.kind == "gather":
+        if expression.kind == "gather" and expression.value[2]:
             yield _check(nest, expression.inputs[0], expression.value[1], written)
     for store in nest.stores:
-        if store.index is not None:
+        if store.index is not None and not store.replaces:
             yield _check(nest, store.index, store.limit, written)
 
 

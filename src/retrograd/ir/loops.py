@@ -43,8 +43,9 @@ class Access:
 class Expression:
     """One value at one point of the loop nest.
 
-    Kinds: "load" (access), "gather" (access; `value` is (scale, limit): inputs[0] times scale is
-    added to the address and must lie in [0, limit)), "constant" (value), "index" (the loop index
+    Kinds: "load" (access), "gather" (access; `value` is (scale, limit, strict): inputs[0] times
+    scale is added to the address and must lie in [0, limit); elsewhere the value is zero, and if it
+    is strict the step fails), "constant" (value), "index" (the loop index
     of axis `value`), "inside" (whether all guards in `value` hold), or the name of an elementwise
     primitive.
     """
@@ -69,6 +70,8 @@ class Store:
             same for all of them: what is summed is the distance from it.
         index: an expression that is added to the address, times `scale`; it must lie in
             [0, limit). The value is then added to what is there, in the order of the loops.
+        replaces: with `index`: the value takes the place of what is there instead, and outside of
+            [0, limit) nothing is stored.
     """
 
     access: Access
@@ -78,6 +81,7 @@ class Store:
     index: int | None = None
     scale: int = 0
     limit: int = 0
+    replaces: bool = False
 
     def moved(self, access: Access, place: Callable[[int], int]) -> Store:
         """The same store elsewhere, with its expressions renumbered."""

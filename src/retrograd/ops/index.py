@@ -24,7 +24,7 @@ from .shape import broadcast_to, check_axis, expand_dims, reshape
 Rule = Callable[..., Any]
 
 
-def _check_dtype(indices: ArrayType, operation: str) -> None:
+def check_dtype(indices: ArrayType, operation: str) -> None:
     if indices.dtype.kind not in "iu":
         raise DTypeError(
             f"{operation}: indices must be integers, received {indices.dtype.name}.",
@@ -51,7 +51,7 @@ def check_range(indices: Any, size: int, operation: str, low: int = 0) -> None:
 
 
 def _infer_gather(x: ArrayType, indices: ArrayType, *, axis: int) -> tuple[ArrayType]:
-    _check_dtype(indices, "gather")
+    check_dtype(indices, "gather")
     if not 0 <= axis < x.ndim:
         raise ShapeError(f"gather: axis {axis} is out of range for shape {x.shape}.")
     return (x.with_shape(x.shape[:axis] + indices.shape + x.shape[axis + 1 :]),)
@@ -65,7 +65,7 @@ def _evaluate_gather(x: Any, indices: Any, *, axis: int) -> tuple[Any]:
 def _infer_scatter_add(
     updates: ArrayType, indices: ArrayType, *, axis: int, size: int
 ) -> tuple[ArrayType]:
-    _check_dtype(indices, "scatter_add")
+    check_dtype(indices, "scatter_add")
     end = axis + indices.ndim
     if axis < 0 or updates.shape[axis:end] != indices.shape or size < 0:
         raise ShapeError(
@@ -111,7 +111,7 @@ def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
 
 
 def _infer_gather_along(x: ArrayType, indices: ArrayType, *, axis: int) -> tuple[ArrayType]:
-    _check_dtype(indices, "take_along_axis")
+    check_dtype(indices, "take_along_axis")
     same = x.ndim == indices.ndim and _without(x.shape, axis) == _without(indices.shape, axis)
     if not same:
         raise ShapeError(
@@ -129,7 +129,7 @@ def _evaluate_gather_along(x: Any, indices: Any, *, axis: int) -> tuple[Any]:
 def _infer_scatter_add_along(
     updates: ArrayType, indices: ArrayType, *, axis: int, size: int
 ) -> tuple[ArrayType]:
-    _check_dtype(indices, "scatter_add_along")
+    check_dtype(indices, "scatter_add_along")
     if updates.shape != indices.shape or not 0 <= axis < updates.ndim or size < 0:
         raise ShapeError(
             f"scatter_add_along: updates {updates.shape} and indices {indices.shape} must have "
@@ -238,7 +238,7 @@ def as_indices(value: Any, operation: str) -> Array:
     """The operand as an Array of integers; an empty list is one too."""
     empty = isinstance(value, (list, tuple)) and np.size(value) == 0
     indices = Array(np.zeros(np.shape(value), np.int32)) if empty else as_array(value)
-    _check_dtype(indices.type, operation)
+    check_dtype(indices.type, operation)
     return indices
 
 

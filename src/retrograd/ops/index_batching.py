@@ -37,7 +37,7 @@ def batch_gather(
         return give_all([move_axis(bind(primitive, x, indices, axis=axis)[0], axis, 0)])
     rows = x.type.shape[axis + 1]
     merged = merge_axes(move_axis(x, 0, axis), axis)
-    places = _place_examples(indices, size, rows)
+    places = place_examples(indices, size, rows)
     return give_all([move_axis(bind(primitive, merged, places, axis=axis)[0], axis, 0)])
 
 
@@ -55,14 +55,14 @@ def batch_scatter_add(
     if not mapped[1]:
         return give_all(bind(primitive, updates, indices, axis=axis + 1, size=rows))
     updates = updates if mapped[0] else repeat(updates, size)
-    places = _place_examples(indices, size, rows)
+    places = place_examples(indices, size, rows)
     total = bind(primitive, move_axis(updates, 0, axis), places, axis=axis, size=size * rows)[0]
     shape = total.type.shape
     apart = as_shape(total, (*shape[:axis], size, rows, *shape[axis + 1 :]))
     return give_all([move_axis(apart, axis, 0)])
 
 
-def _place_examples(indices: Array, size: int, rows: int) -> Array:
+def place_examples(indices: Array, size: int, rows: int) -> Array:
     """The indices of example n, moved by n times the number of rows. Each is checked before."""
     wide = np.dtype(np.int64 if size * rows > np.iinfo(np.int32).max else np.int32)
     # A lookup in the table 0, 1, 2, ... gives the index back, and refuses those out of range.

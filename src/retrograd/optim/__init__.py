@@ -1,12 +1,14 @@
 """Optimizers, and the rules they are made of."""
 
 from .base import Optimizer, Transform, chain
-from .named import SGD, Adam, AdamW
+from .named import SGD, Adagrad, Adam, AdamW
+from .rows import map_rows, step_rows
 from .transforms import (
     add_decayed_weights,
     clip_by_global_norm,
     global_norm,
     scale_by,
+    scale_by_adagrad,
     scale_by_adam,
     scale_by_learning_rate,
     trace_momentum,
@@ -14,6 +16,7 @@ from .transforms import (
 
 __all__ = [
     "SGD",
+    "Adagrad",
     "Adam",
     "AdamW",
     "Optimizer",
@@ -22,8 +25,11 @@ __all__ = [
     "chain",
     "clip_by_global_norm",
     "global_norm",
+    "map_rows",
     "scale_by",
+    "scale_by_adagrad",
     "scale_by_adam",
     "scale_by_learning_rate",
+    "step_rows",
     "trace_momentum",
 ]

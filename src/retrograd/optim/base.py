@@ -17,10 +17,14 @@ from ..errors import (
     ShapeError,
     StateError,
 )
+from ..ir import ArrayType
 from ..ops.promotion import as_array, convert
+from ..ops.row_gradient import RowGradient, check_rows
+from ..ops.table_rows import put_rows, take_rows
 from ..staging import NeedsState
 from ..trace import Array, Tracer
 from ..tree import Stateful
+from .rows import is_row_gradient
 
 Tree = Any
 Schedule = Callable[[Array], Any]
@@ -237,6 +241,10 @@ def check_number(name: str, value: Any) -> float:
 
 
 def _add_update(path: str, parameter: Array, update: Any) -> Array:
+    if is_row_gradient(update):
+        rows = take_rows(parameter, update.indices)
+        moved = _add_update(path, rows, update.rows)
+        return put_rows(parameter, moved, update.indices)
     new = parameter + update
     if new.type != parameter.type:
         raise StateError(
@@ -285,25 +293,36 @@ def _name_parameters(parameters: Any) -> tuple[list[Array], dict[str, Array]]:
 
 def _name_gradients(
     parameters: Any, gradients: Tree, leaves: list[Array], named: dict[str, Array]
-) -> dict[str, Array]:
+) -> dict[str, Array | RowGradient]:
     source = parameters.parameters() if hasattr(parameters, "parameters") else parameters
-    if tree.flatten(source)[1] != tree.flatten(gradients)[1]:
+    found, structure = tree.flatten(gradients, is_row_gradient)
+    names = tree.paths(gradients, is_row_gradient)
+    if tree.flatten(source)[1] != structure:
         raise ArgumentError(
             "The gradients do not have the tree of the parameters: parameters "
-            f"{tree.paths(source)[:8]}, gradients {tree.paths(gradients)[:8]}.",
+            f"{tree.paths(source)[:8]}, gradients {names[:8]}.",
             fix="pass the gradients that value_and_grad gave for the same model",
         )
-    by_path = dict(zip(tree.paths(gradients), tree.leaves(gradients), strict=True))
-    given = {}
+    by_path = dict(zip(names, found, strict=True))
+    given: dict[str, Array | RowGradient] = {}
     for path, parameter in named.items():
-        gradient = as_array(by_path[path])
-        if gradient.type.shape != parameter.type.shape:
-            raise ShapeError(
-                f"The gradient of {path!r} has shape {gradient.type.shape}, the parameter "
-                f"{parameter.type.shape}."
-            )
-        given[path] = convert(gradient, parameter.type.dtype)
+        gradient, wanted = by_path[path], parameter.type
+        if is_row_gradient(gradient):
+            indices = check_rows(gradient, wanted.shape[0]).indices
+            wanted = wanted.with_shape((*indices.type.shape, *wanted.shape[1:]))
+            given[path] = RowGradient(indices, _fit(path, gradient.rows, wanted))
+        else:
+            given[path] = _fit(path, as_array(gradient), wanted)
     return given
+
+
+def _fit(path: str, gradient: Array, wanted: ArrayType) -> Array:
+    if gradient.type.shape != wanted.shape:
+        raise ShapeError(
+            f"The gradient of {path!r} has shape {gradient.type.shape}, the parameter "
+            f"{wanted.shape}."
+        )
+    return convert(gradient, wanted.dtype)
 
 
 def _find(state: Tree, name: str) -> Array:

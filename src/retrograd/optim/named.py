@@ -6,6 +6,7 @@ from ..errors import ArgumentError
 from .base import Optimizer, Schedule, Transform, chain_transforms
 from .transforms import (
     add_decayed_weights,
+    scale_by_adagrad,
     scale_by_adam,
     scale_by_learning_rate,
     trace_momentum,
@@ -52,6 +53,40 @@ class SGD(Optimizer):
         if momentum:
             parts.append(trace_momentum(momentum, nesterov))
         parts.append(scale_by_learning_rate(learning_rate))
+        super().__init__(chain_transforms(*parts))
+
+
+class Adagrad(Optimizer):
+    """Adagrad: each number has a rate of its own, which falls with its gradients so far.
+
+    `s = s + g^2`, `w = w - learning_rate * g / (sqrt(s) + eps)`. Suits rare features: what has
+    seldom had a gradient still moves far.
+
+    Args:
+        learning_rate: a number, or a schedule from the step to a number.
+        initial: the value of s at first.
+        eps: added to the root, against division by zero.
+        weight_decay: L2 penalty, added to the gradient.
+
+    Source: J. Duchi, E. Hazan, Y. Singer, Adaptive subgradient methods for online learning and
+    stochastic optimization, JMLR 12 (2011).
+
+    Example:
+        >>> from retrograd import optim
+        >>> optim.Adagrad().learning_rate
+        0.01
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 1e-2,
+        initial: float = 0.0,
+        eps: float = 1e-10,
+        weight_decay: float = 0.0,
+    ) -> None:
+        rate = scale_by_learning_rate(learning_rate)
+        parts = [add_decayed_weights(weight_decay)] if weight_decay else []
+        parts += [scale_by_adagrad(initial, eps), rate]
         super().__init__(chain_transforms(*parts))
 
 

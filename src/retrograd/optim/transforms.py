@@ -13,9 +13,10 @@ from ..ops import reduce, transcendental
 from ..ops.arithmetic import minimum, square
 from ..ops.promotion import as_array, convert
 from ..trace import Array
-from ..tree import leaves
+from ..tree import flatten, leaves
 from ..tree import map as map_tree
 from .base import Schedule, Transform, check_number, check_rate
+from .rows import is_row_gradient, map_rows, step_rows
 
 Tree = Any
 
@@ -43,7 +44,7 @@ def scale_by(factor: float) -> Transform:
     return Transform(
         _no_state,
         lambda gradients, state, parameters: (
-            map_tree(lambda gradient: gradient * factor, gradients),
+            map_rows(lambda gradient: gradient * factor, gradients),
             state,
         ),
         key=("scale_by", factor),
@@ -67,7 +68,7 @@ def scale_by_learning_rate(learning_rate: float | Schedule) -> Transform:
     """
 
     def apply(rate: Array, gradients: Tree) -> Tree:
-        return map_tree(lambda g: g * convert(-rate, g.type.dtype), gradients)
+        return map_rows(lambda g: g * convert(-rate, g.type.dtype), gradients)
 
     if not callable(learning_rate):
         number = check_rate(learning_rate)
@@ -111,7 +112,7 @@ def add_decayed_weights(weight_decay: float) -> Transform:
     return Transform(
         _no_state,
         lambda gradients, state, parameters: (
-            map_tree(lambda g, w: g + w * weight_decay, gradients, parameters),
+            map_rows(lambda g, w: g + w * weight_decay, gradients, parameters),
             state,
         ),
         key=("add_decayed_weights", weight_decay),
@@ -140,10 +141,12 @@ def trace_momentum(momentum: float, nesterov: bool = False) -> Transform:
         raise ArgumentError(f"momentum lies in [0, 1), received {momentum}.")
 
     def update(gradients: Tree, state: Tree, parameters: Tree) -> tuple[Tree, Tree]:
-        trace = map_tree(lambda g, m: m * momentum + g, gradients, state["momentum"])
-        if nesterov:
-            return map_tree(lambda g, m: g + m * momentum, gradients, trace), {"momentum": trace}
-        return trace, {"momentum": trace}
+        def rule(g: Array, m: Array) -> tuple[Array, Array]:
+            m = m * momentum + g
+            return (g + m * momentum if nesterov else m), m
+
+        updates, trace = step_rows(rule, gradients, state["momentum"])
+        return updates, {"momentum": trace}
 
     return Transform(
         lambda parameters: {"momentum": _zeros(parameters)},
@@ -181,17 +184,16 @@ def scale_by_adam(betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) 
         time = convert(step, float64)
         correction = 1.0 - as_array(np.float64(first)) ** time
         root_correction = transcendental.sqrt(1.0 - as_array(np.float64(second)) ** time)
-        means = map_tree(lambda g, m: m * first + g * (1.0 - first), gradients, state["mean"])
-        squares = map_tree(
-            lambda g, v: v * second + square(g) * (1.0 - second), gradients, state["square"]
-        )
 
-        def rule(m: Array, v: Array) -> Array:
+        def rule(g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
             dtype = m.type.dtype
+            m = m * first + g * (1.0 - first)
+            v = v * second + square(g) * (1.0 - second)
             root = transcendental.sqrt(v) * convert(1.0 / root_correction, dtype) + eps
-            return m * convert(1.0 / correction, dtype) / root
+            return m * convert(1.0 / correction, dtype) / root, m, v
 
-        return map_tree(rule, means, squares), {"step": step, "mean": means, "square": squares}
+        updates, means, squares = step_rows(rule, gradients, state["mean"], state["square"])
+        return updates, {"step": step, "mean": means, "square": squares}
 
     return Transform(
         lambda parameters: {
@@ -204,8 +206,49 @@ def scale_by_adam(betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) 
     )
 
 
+def scale_by_adagrad(initial: float = 0.0, eps: float = 1e-10) -> Transform:
+    """Adagrad's rule: gradients divided by the root of the sum of all their squares so far.
+
+    `s = s + g^2`, and the update is `g / (sqrt(s) + eps)`.
+
+    Args:
+        initial: the value of s at first.
+        eps: added to the root, against division by zero.
+
+    Source: J. Duchi, E. Hazan, Y. Singer, Adaptive subgradient methods for online learning and
+    stochastic optimization, JMLR 12 (2011).
+
+    Example:
+        >>> import retrograd as rg
+        >>> from retrograd import optim
+        >>> rule = optim.scale_by_adagrad()
+        >>> updates, _ = rule.update({"w": rg.array(3.0)}, rule.init({"w": rg.array(0.0)}), None)
+        >>> float(updates["w"])
+        1.0
+    """
+    _check_not_negative("initial", initial)
+    _check_not_negative("eps", eps)
+
+    def rule(g: Array, s: Array) -> tuple[Array, Array]:
+        s = s + square(g)
+        return g / (transcendental.sqrt(s) + eps), s
+
+    def update(gradients: Tree, state: Tree, parameters: Tree) -> tuple[Tree, Tree]:
+        updates, sums = step_rows(rule, gradients, state["sum"])
+        return updates, {"sum": sums}
+
+    def init(parameters: Tree) -> Tree:
+        return {
+            "sum": map_tree(
+                lambda p: Array(np.full(p.type.shape, initial, p.type.dtype)), parameters
+            )
+        }
+
+    return Transform(init, update, key=("scale_by_adagrad", initial, eps))
+
+
 def global_norm(tree: Tree) -> Array:
-    """The norm of all leaves together: `sqrt(sum of g^2)`.
+    """The norm of all leaves together: `sqrt(sum of g^2)`; of a RowGradient that of its rows.
 
     Example:
         >>> import retrograd as rg
@@ -214,8 +257,8 @@ def global_norm(tree: Tree) -> Array:
         5.0
     """
     total: Any = 0.0
-    for leaf in leaves(tree):
-        total = total + reduce.sum(square(leaf))
+    for leaf in flatten(tree, is_row_gradient)[0]:
+        total = total + reduce.sum(square(leaf.rows if is_row_gradient(leaf) else leaf))
     return transcendental.sqrt(as_array(total))
 
 
@@ -242,7 +285,7 @@ def clip_by_global_norm(maximum: float) -> Transform:
         if not leaves(gradients):
             return gradients, state
         factor = minimum(maximum / (global_norm(gradients) + 1e-6), 1.0)
-        return map_tree(lambda g: g * convert(factor, g.type.dtype), gradients), state
+        return map_rows(lambda g: g * convert(factor, g.type.dtype), gradients), state
 
     return Transform(_no_state, update, key=("clip_by_global_norm", maximum))
 

@@ -1,7 +1,8 @@
 """Which outputs may be written over the inputs that they replace.
 
 A training step gives new parameters and new moments for old ones. Where nobody else holds the old
-Array, its memory serves for the new one: half the memory traffic, and no allocation.
+Array, its memory serves for the new one: half the memory traffic, and no allocation. A table of
+which few rows change is then not touched but for these rows.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import Counter
 
 from ..ir.checks import find_last_failure
 from ..ir.lifetimes import Lifetimes
-from ..ir.loops import LoopNest, Schedule, reads, writes
+from ..ir.loops import Kernel, LoopNest, Routine, Schedule, reads, writes
 
 Places = set[tuple[int, tuple[int, ...]] | None]
 
@@ -38,22 +39,26 @@ def find_lifetimes(schedule: Schedule) -> Lifetimes:
             inputs[buffer.position] = (buffer.bytes, end)
             ends.setdefault(end, []).append((buffer.position, number))
     outputs: list[tuple[int, int] | None] = []
-    matched = set()
+    matched: set[tuple[int, int]] = set()
     places: dict[int, tuple[dict[int, Places], dict[int, Places]]] = {}
     for position, number in enumerate(schedule.outputs):
         buffer, times = schedule.buffers[number], writers.get(number, [])
         if times and times[0] <= failure:
             outputs.append(None)  # a step that fails must change nothing
             continue
-        if kept[number] > 1 or buffer.kind != "arena" or len(times) != 1:
+        writer = schedule.kernels[times[0]] if times else None
+        kept_table = _find_kept_table(writer)
+        if kept[number] > 1 or buffer.kind != "arena" or (len(times) != 1 and kept_table is None):
             outputs.append(None)
             continue
         outputs.append((buffer.bytes, times[0]))
-        kernel = schedule.kernels[times[0]]
-        if not isinstance(kernel, LoopNest):
+        matched.update(
+            (source, position) for source, old in ends.get(times[0], []) if old == kept_table
+        )
+        if not isinstance(writer, LoopNest):
             continue
         if times[0] not in places:
-            places[times[0]] = _find_places(kernel)
+            places[times[0]] = _find_places(writer)
         loads, stores = places[times[0]]
         for source, old in ends.get(times[0], []):
             same = schedule.buffers[old].bytes == buffer.bytes
@@ -65,6 +70,13 @@ def find_lifetimes(schedule: Schedule) -> Lifetimes:
             ):
                 matched.add((source, position))
     return Lifetimes(tuple(inputs), tuple(outputs), frozenset(matched))
+
+
+def _find_kept_table(kernel: Kernel | None) -> int | None:
+    """The table that a kernel keeps: its rows are written afterwards, into the same output."""
+    if not isinstance(kernel, Routine) or kernel.name != "keep":
+        return None
+    return kernel.inputs[0].buffer
 
 
 def _find_places(nest: LoopNest) -> tuple[dict[int, Places], dict[int, Places]]:

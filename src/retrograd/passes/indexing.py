@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir import Atom, Node
-from ..ir.loops import Store
+from ..ir.loops import Access, Routine, Store
 from ..ir.types import bool_, int64
 from .merging import append_nest
 from .nests import Affine, IndexMap, NestBuilder, View, identity
@@ -51,6 +51,51 @@ def lower_scatter_along(values: Values, node: Node) -> bool:
         return index, (*index[:axis], still, *index[axis + 1 :])
 
     _add_up(values, updates, indices, _zeros(values, node), place, axis)
+    return True
+
+
+def lower_take_rows(values: Values, node: Node) -> bool:
+    """As gather; no index is out of range."""
+    output = node.outputs[0]
+    if not node.inputs[0].type.size:
+        return False
+    if not output.type.size:
+        values.known[id(output)] = values.new(output.type.dtype, output.type.shape)
+        return True
+    values.materialise(node.inputs[0])
+    values.later(node)
+    return True
+
+
+def lower_put_rows(values: Values, node: Node) -> bool:
+    """Rows written into the memory of the table, where that may be; else into a copy of it."""
+    table, rows, indices = node.inputs
+    output = node.outputs[0]
+    if not output.type.size:
+        values.known[id(output)] = values.new(output.type.dtype, output.type.shape)
+        return True
+    # All that is read lies in memory of its own, before the table changes.
+    source, numbers = values.materialise(rows), values.materialise(indices)
+    before = values.whole(table)
+    target = values.new(output.type.dtype, output.type.shape)
+    values.known[id(output)] = target
+    size = values.schedule.buffers[target.buffer].bytes
+    values.schedule.kernels.append(
+        Routine("keep", (size,), (Access(before, 0, ()),), (Access(target.buffer, 0, ()),))
+    )
+    shape = rows.type.shape
+    if 0 in shape:
+        return True
+    builder = NestBuilder(shape, [False] * len(shape))
+    index = identity(shape)
+    value, number = builder.load(source, index), builder.load(numbers, index[:1])
+    still = Affine(0, (0,) * len(shape))
+    access = builder.access(target, (still, *index[1:]))
+    scale, limit = target.strides[0], target.shape[0]
+    builder.stores.append(
+        Store(access, value, index=number, scale=scale, limit=limit, replaces=True)
+    )
+    append_nest(values.schedule, builder.build(), merge=False)
     return True
 
 
@@ -121,8 +166,17 @@ def express_gather(values: Values, builder: NestBuilder, node: Node, index: Inde
         place = (*index[:axis], zero, *index[axis + 1 :])
     access = builder.access(view, place)
     return builder.add(
-        "gather", view.dtype, (number,), access, (view.strides[axis], view.shape[axis])
+        "gather", view.dtype, (number,), access, (view.strides[axis], view.shape[axis], True)
     )
 
 
-EXPRESSIONS.update(gather=express_gather, gather_along=express_gather)
+def express_take_rows(values: Values, builder: NestBuilder, node: Node, index: IndexMap) -> int:
+    table, indices = node.inputs
+    view = values.materialise(table)
+    number = values.express(builder, indices, index[:1])
+    access = builder.access(view, (Affine(0, (0,) * len(builder.extents)), *index[1:]))
+    walk = (view.strides[0], view.shape[0], False)
+    return builder.add("gather", view.dtype, (number,), access, walk)
+
+
+EXPRESSIONS.update(gather=express_gather, gather_along=express_gather, take_rows=express_take_rows)

@@ -9,7 +9,13 @@ from ..ir.loops import Callback, LoopNest, Schedule
 from .attention import lower_attention, lower_attention_gradient
 from .contractions import lower_dot
 from .convolutions import lower_conv, plan_borders
-from .indexing import lower_gather, lower_scatter, lower_scatter_along
+from .indexing import (
+    lower_gather,
+    lower_put_rows,
+    lower_scatter,
+    lower_scatter_along,
+    lower_take_rows,
+)
 from .inner_programs import lower_call, lower_scan
 from .movement import lower_concatenate, lower_movement, lower_pad, lower_reshape
 from .nests import collapse
@@ -51,6 +57,8 @@ RULES: dict[str, Rule] = {
     "gather_along": lower_gather,
     "scatter_add": lower_scatter,
     "scatter_add_along": lower_scatter_along,
+    "take_rows": lower_take_rows,
+    "put_rows": lower_put_rows,
     "cumsum": lower_cumsum,
     "random_bits": lower_random_bits,
     "random_fold": lower_random_fold,

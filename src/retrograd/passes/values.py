@@ -52,6 +52,7 @@ COSTLY = {
     "rsqrt",
     "gather",
     "gather_along",
+    "take_rows",
 }
 COST_OF_COSTLY = 8
 COST_TO_SHARE = 1

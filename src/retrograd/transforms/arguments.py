@@ -61,6 +61,18 @@ class Differentiated:
             index for index, leaf in enumerate(call.leaves) if self._is_wanted(leaf, transform)
         ]
         self.place = {index: order for order, index in enumerate(self.wanted)}
+        self.tables = self._find_tables()
+
+    def _find_tables(self) -> dict[int, int | None]:
+        """The wanted leaves whose gradient is a RowGradient, and a row of each that has none."""
+        orders = {id(self.call.leaves[n].value): order for n, order in self.place.items()}
+        found = {}
+        for owner in self.call.description.objects:
+            for name, skipped in owner.row_tables().items():
+                order = orders.get(id(getattr(owner, name)))
+                if order is not None:
+                    found[order] = skipped
+        return found
 
     def _is_wanted(self, leaf: Leaf, transform: str) -> bool:
         if leaf.argument not in self.positions:

@@ -14,6 +14,7 @@ from ..staging import Staged
 from ..trace import Array
 from .arguments import Function, check_function, match_tangents, stage
 from .graphs import apply_graph
+from .row_reads import evaluate_gradients
 
 
 def value_and_grad(
@@ -28,7 +29,8 @@ def value_and_grad(
 
     Returns:
         A function that returns `(value, gradients)`, with `has_aux` `((value, aux), gradients)`.
-        Gradients have the tree of the argument; for a Module that of `model.parameters()`.
+        Gradients have the tree of the argument; for a Module that of `model.parameters()`. The
+        weight of an `nn.Embedding(..., sparse=True)` has a RowGradient in its place.
 
     Raises:
         ShapeError: the value is not a scalar.
@@ -53,17 +55,17 @@ def _value_and_grad(
         try:
             gradients, staged = stage(function, arguments, keywords, argnums, name)
             _check_scalar(staged, has_aux)
-            graph = backprop.differentiate(staged.graph, range(len(gradients.wanted)))
             inputs = staged.inputs(gradients.call)
             seeds = []
             for position, type in enumerate(staged.graph.output_types):
                 if type.floating:
                     seed = np.ones if position == 0 else np.zeros
                     seeds.append(Array(np.broadcast_to(seed((), type.dtype), type.shape)))
-            outputs = apply_graph(graph, [*inputs, *seeds])
-            count = len(staged.graph.outputs)
+            outputs, values = evaluate_gradients(
+                staged.graph, len(gradients.wanted), gradients.tables, inputs, seeds
+            )
             trees = tuple(
-                gradients.build(gradients.call.arguments[position], outputs[count:])
+                gradients.build(gradients.call.arguments[position], values)
                 for position in gradients.positions
             )
             result = staged.rebuild(outputs)
