@@ -142,12 +142,12 @@ def apply_second_half(step: Step, arriving: Sequence[Array | None]) -> list[Arra
     return leaving
 
 
-def differentiate(graph: Graph, wanted: Sequence[Variable]) -> Graph:
+def differentiate(graph: Graph, wanted: Sequence[int | Variable]) -> Graph:
     """The program that also computes gradients.
 
     Args:
         graph: a program.
-        wanted: what to differentiate by: inputs, or values inside of the program.
+        wanted: what to differentiate by: positions of inputs, or values inside of the program.
 
     Returns:
         A program from the inputs, then one cotangent for each floating output, to the outputs,
@@ -156,9 +156,10 @@ def differentiate(graph: Graph, wanted: Sequence[Variable]) -> Graph:
     recorder = Recorder(f"{graph.name}_gradient", abstract="a gradient program")
     with recording(recorder):
         inputs: list[Array] = [recorder.add_input(v.type, v.name) for v in graph.inputs]
-        outputs, steps = walk_forward(graph, inputs, wanted)
+        variables = [graph.inputs[w] if isinstance(w, int) else w for w in wanted]
+        outputs, steps = walk_forward(graph, inputs, variables)
         cotangents = add_cotangent_inputs(recorder, graph)
-        gradients = fill_zeros(wanted, walk_backward(graph, steps, cotangents, wanted))
+        gradients = fill_zeros(variables, walk_backward(graph, steps, cotangents, variables))
         return prune(recorder.finish([*outputs, *gradients]))
 
 
