@@ -216,7 +216,7 @@ def test_lengths_are_not_constants_of_a_compiled_program(name: str) -> None:
     x = draw(2, 5, 3)
     for lengths in ([5, 2], [1, 4]):
         array = rg.array(np.array(lengths))
-        assert_trees_equal(program(layer, x, array), layer(x, lengths=lengths))
+        close(program(layer, x, array), layer(x, lengths=lengths))
     assert program.trace_count == 1
     for wrong in ([6, 1], [2, -1]):
         with pytest.raises(rg.errors.IndexRangeError):
