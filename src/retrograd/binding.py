@@ -174,4 +174,4 @@ def _identities(held: Any) -> tuple[Any, ...]:
     """What a list or dict holds; Arrays count by their type, as steps replace them."""
     if isinstance(held, dict):
         return (tuple(held), _identities(list(held.values())))
-    return tuple(hash(value.type) if type(value) is Array else id(value) for value in held)
+    return tuple([value.type if type(value) is Array else id(value) for value in held])

@@ -237,11 +237,13 @@ class NativeProgram:
         self.lock = threading.Lock()
         self.table_address = self.table.ctypes.data
         self.threads: int | None = None
+        self.ready_for: Any = None  # the call that the pointers in the table are those of
 
     def run(self, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:
         """Run the program on one value for each input."""
         buffers = self.buffers
         with self.lock:
+            self.ready_for = None
             held = []
             for slot, position in self.inputs:
                 array = np.ascontiguousarray(arrays[position])

@@ -18,24 +18,24 @@ from .trace import Array
 Place = tuple[Any, Any]
 
 
-def count_references(held: Any, key: Any) -> tuple[int, int]:
-    """How many references there are to the Array at a place, and to its memory, by our count."""
-    array = held[key]
-    return getrefcount(array), getrefcount(array._value)
+def look(places: Sequence[Place]) -> list[tuple[int, int, int]]:
+    """For the Array at each place: its address, the references to it and those to its memory."""
+    arrays = [held[key] for held, key in places]
+    return [(a.address, getrefcount(a), getrefcount(a._value)) for a in arrays]
 
 
 def _alone() -> tuple[int, int]:
     """The counts for an Array that stands in one place and nowhere else."""
     held = {"array": Array(np.zeros(1))}
-    return count_references(held, "array")
+    return look([(held, "array")])[0][1:]
 
 
 ALONE = _alone()
 
 
-def expect_references(places: int) -> tuple[int, int]:
-    """What `count_references` gives where an Array stands in so many places and nowhere else."""
-    return ALONE[0] + places - 1, ALONE[1]
+def is_alone(found: tuple[int, int, int], places: int) -> bool:
+    """Whether an Array that stands in so many places is held by nobody else."""
+    return found[1] == ALONE[0] + places - 1 and found[2] == ALONE[1]
 
 
 class QuickCall:
@@ -58,16 +58,27 @@ class QuickCall:
         self.program = program
         safe = program.plan.lifetimes.select([(i, o) for o, i in replaces.items()])
         self.steady = {o: i for i, o in safe if sources[i] is not None}
-        self.expected = {i: expect_references(len(places[o])) for o, i in self.steady.items()}
+        self.copies = {i: len(places[o]) for o, i in self.steady.items()}
         slot_of = {position: slot for slot, position in program.inputs}
         self.input_slots = [slot_of.get(position) for position in range(len(sources))]
-        self.sources = list(sources)
-        outputs = program.outputs
+        self.given = [position for position, place in enumerate(sources) if place is None]
+        self.placed = [
+            (position, place) for position, place in enumerate(sources) if place is not None
+        ]
+        self.places = [place for _, place in self.placed]
         self.fresh = [
             (position, number)
-            for position, number in enumerate(outputs)
+            for position, number in enumerate(program.outputs)
             if program.buffers[number].kind == "arena"
         ]
+        self.others = [
+            (position, program.buffers[number])
+            for position, number in enumerate(program.outputs)
+            if program.buffers[number].kind != "arena"
+        ]
+        # What the table of pointers is ready for: a call after which all that the program
+        # replaces was written over, and stands where it stood.
+        self.settled: list[tuple[int, int, int]] | None = None
 
     def run(self, arguments: Sequence[Array | None]) -> list[Array | None]:
         """Run with these Arrays for the inputs that are arguments.
@@ -76,52 +87,74 @@ class QuickCall:
             For each output a new Array, or None where the Array at its place was written over.
         """
         program = self.program
-        table, buffers = program.table, program.buffers
-        outputs = program.outputs
         with program.lock:
-            alone: set[int] = set()
-            held: list[Array] = []
-            for position, place in enumerate(self.sources):
-                if place is None:
-                    array = arguments[position]
-                    assert array is not None
-                else:
-                    wanted = self.expected.get(position)
-                    if wanted is not None and count_references(*place) == wanted:
-                        alone.add(position)
-                    array = place[0][place[1]]
-                slot = self.input_slots[position]
-                if slot is not None:
-                    address = array.address or find_address(array)
-                    if table[slot] != address:
-                        table[slot] = address
-                held.append(array)
-            results: list[Array | None] = [None] * len(outputs)
+            found = look(self.places)
+            for position in self.given:
+                array = arguments[position]
+                assert array is not None
+                self._point(self.input_slots[position], array)
+            results: list[Array | None] = [None] * len(program.outputs)
+            ready = program.ready_for is self and found == self.settled
+            alone = self.steady if ready else self._settle(found)
             live: dict[int, Any] = {}
             made: dict[int, Array] = {}
             for position, number in self.fresh:
-                source = self.steady.get(position)
-                slot = program.slots[number]
-                if source is not None and source in alone and held[source].writable:
-                    table[slot] = held[source].address
+                if position in alone:
                     continue
                 if number not in made:
-                    value = np.empty(buffers[number].shape, buffers[number].dtype)
-                    live[number] = value
+                    buffer = program.buffers[number]
+                    value = live[number] = np.empty(buffer.shape, buffer.dtype)
                     made[number] = Array(value)
-                    table[slot] = find_address(made[number])
+                    program.table[program.slots[number]] = find_address(made[number])
                 results[position] = made[number]
             try:
                 program.execute(live)
             except OutOfRange:
-                raise program.explain([array.concrete() for array in held]) from None
-        for position, number in enumerate(outputs):
-            buffer = buffers[number]
-            if buffer.kind == "input":
-                results[position] = Array(np.array(held[buffer.position]._value))
-            elif buffer.kind == "constant":
-                results[position] = Array(np.array(buffer.value))
+                raise program.explain(self._read(arguments)) from None
+            if self.others:
+                values = self._read(arguments)
+                for position, buffer in self.others:
+                    source = buffer.value if buffer.kind == "constant" else values[buffer.position]
+                    results[position] = Array(np.array(source))
         return results
+
+    def _settle(self, found: Sequence[tuple[int, int, int]]) -> dict[int, int]:
+        """Point at the inputs that stand in places, and at the outputs that are written over them.
+
+        Returns:
+            For each of those outputs the position of its input.
+        """
+        program, free = self.program, set()
+        for seen, (position, (held, key)) in zip(found, self.placed, strict=True):
+            array = held[key]
+            self._point(self.input_slots[position], array)
+            if position in self.copies and is_alone(seen, self.copies[position]):
+                if array.writable:
+                    free.add(position)
+        alone = {output: source for output, source in self.steady.items() if source in free}
+        addresses = {position: held[key].address for position, (held, key) in self.placed}
+        for output, source in alone.items():
+            program.table[program.slots[program.outputs[output]]] = addresses[source]
+        whole = len(alone) == len(self.steady)
+        self.settled = (
+            [(addresses[p], *seen[1:]) for seen, (p, _) in zip(found, self.placed)]
+            if whole
+            else None
+        )
+        program.ready_for = self if whole else None
+        return alone
+
+    def _point(self, slot: int | None, array: Array) -> None:
+        if slot is not None:
+            self.program.table[slot] = array.address or find_address(array)
+
+    def _read(self, arguments: Sequence[Array | None]) -> list[Any]:
+        """The values of all inputs, as they are now."""
+        found = dict(zip((position for position, _ in self.placed), self.places))
+        return [
+            (found[position][0][found[position][1]] if position in found else array).concrete()
+            for position, array in enumerate(arguments)
+        ]
 
 
 def find_address(array: Array) -> int:

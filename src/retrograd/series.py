@@ -16,7 +16,7 @@ import numpy as np
 from .binding import Binding
 from .codegen.series import Job
 from .native import NativeProgram, OutOfRange
-from .quick import count_references, expect_references, find_address
+from .quick import find_address, is_alone, look
 from .staging import AMBIENT, Call
 from .trace import Array
 
@@ -66,7 +66,7 @@ class Carry:
         """Whether nobody else holds the Array, so that it may be written over."""
         if not self.places or not self.in_place:
             return False
-        return count_references(*self.places[0]) == expect_references(len(self.places))
+        return is_alone(look(self.places[:1])[0], len(self.places))
 
     def write(self, array: Array) -> None:
         """Put a new value into all places."""
@@ -167,6 +167,7 @@ class Series:
         program = self.program
         job = Job(steps, batch)
         with program.lock:
+            program.ready_for = None
             made = [(carry, self._place(carry, job)) for carry in self.carries]
             for position, array in self._list_inputs():
                 job.set(self._slot_of.get(position), array.address or find_address(array))

@@ -15,7 +15,7 @@ import numpy as np
 
 from .errors import SourceLine, TracingError, find_user_line
 from .ir import ArrayType, Atom, Constant, Graph, Node, Primitive, Transforms, Variable
-from .ir.types import DType, Shape
+from .ir.types import DType, Shape, intern_type
 
 NumpyArray = np.ndarray[Any, Any]
 
@@ -33,9 +33,10 @@ class Array:
         array([2., 4., 6.], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "_value", "address", "owner", "writable")
+    __slots__ = ("__weakref__", "_type", "_value", "address", "owner", "writable")
 
     _value: NumpyArray
+    _type: ArrayType | None
     owner: Any
     address: int  # of its elements, once a native program has asked for it
     writable: bool  # whether the memory there is this Array's own
@@ -44,13 +45,17 @@ class Array:
         if value.flags.writeable:
             value.flags.writeable = False
         self._value = value
+        self._type = None
         self.owner = None
         self.address = 0
         self.writable = False
 
     @property
     def type(self) -> ArrayType:
-        return ArrayType(self._value.dtype, self._value.shape)
+        found = self._type
+        if found is None:
+            found = self._type = intern_type(self._value.dtype, self._value.shape)
+        return found
 
     @property
     def weak(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -82,3 +83,9 @@ class ArrayType:
 
     def __str__(self) -> str:
         return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
+
+
+@lru_cache(maxsize=4096)
+def intern_type(dtype: DType, shape: Shape) -> ArrayType:
+    """The ArrayType, as one object for equal arguments as long as it is remembered."""
+    return ArrayType(dtype, shape)
