@@ -150,11 +150,10 @@ class QuickCall:
 
     def _read(self, arguments: Sequence[Array | None]) -> list[Any]:
         """The values of all inputs, as they are now."""
-        found = dict(zip((position for position, _ in self.placed), self.places))
-        return [
-            (found[position][0][found[position][1]] if position in found else array).concrete()
-            for position, array in enumerate(arguments)
-        ]
+        found: list[Any] = list(arguments)
+        for position, (held, key) in self.placed:
+            found[position] = held[key]
+        return [array.concrete() for array in found]
 
 
 def find_address(array: Array) -> int:
