@@ -59,6 +59,8 @@ def dependences(nest: LoopNest) -> list[set[int]]:
                 axes.update(_axes(guard.strides))
         if expression.kind == "index":
             axes.add(expression.value)
+        if expression.kind == "sum":
+            axes.update(axis for axis, reduced in enumerate(nest.reduced) if not reduced)
         for position in expression.inputs:
             axes |= result[position]
         result.append(axes)

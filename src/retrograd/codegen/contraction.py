@@ -6,29 +6,42 @@ that. Or they lie along a reduced axis and are added at the end. Bounds are met 
 tiles that overlap and constant masks, not by tests in the inner loop.
 
 A long reduction is cut into chunks; the loop over chunks is the outermost, so that what a chunk
-reads stays in cache, and the output holds the sum so far.
+reads stays in cache, and the output holds the sum so far. With an epilogue, which needs the whole
+sum, it is the innermost around a tile, and the stack holds the sum so far.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from itertools import product
 
 from ..ir.loops import Access, Contraction
 from .emit import Function, kernel_function, scalar_type, vector_of
+from .epilogue import EpilogueEmitter
+from .loops import list_accesses
 from .tiles import Plan
-from .vectors import Value, VectorMath
+from .vectors import Value, VectorMath, add_lanes, load_vector, mask_of, store_vector
 
 Cell = tuple[int, ...]
 
 
 class ContractionEmitter:
-    """Emits one contraction as a function of pointers: a, b, the output and the status."""
+    """Emits one contraction as a function of pointers: a, b, the output and the status.
+
+    With an epilogue, its accesses stand in the place of the output.
+    """
 
     def __init__(self, contraction: Contraction, plan: Plan, name: str) -> None:
         self.c = contraction
         self.plan = plan
-        self.f = kernel_function(name, ("%a", "%b", "%out"))
+        outside = ["%out"]
+        if contraction.epilogue is not None:
+            outside = [f"%p{order}" for order in range(len(list_accesses(contraction.epilogue)))]
+        self.f = kernel_function(name, ("%a", "%b", *outside))
+        self.epilogue: EpilogueEmitter | None = None
+        if contraction.epilogue is not None:
+            self.epilogue = EpilogueEmitter(contraction, plan, self.f)
         self.element = scalar_type(contraction.dtype)
         self.math = VectorMath(self.f, plan.lanes)
         self.kind = vector_of(self.element, plan.lanes)
@@ -40,9 +53,13 @@ class ContractionEmitter:
         # The range of the axis that is cut into strips, while a strip is walked.
         self.strip: tuple[str, str] | None = None
         self.begun: list[str] = []
+        self.skipped: str | None = None  # rows of a tile that the one before has done
 
     def emit(self) -> Function:
-        self._chunks(0)
+        if self.epilogue is None:
+            self._chunks(0, lambda: self._outputs(0))
+        else:
+            self._outputs(0)
         self.f.do("ret void")
         return self.f
 
@@ -56,17 +73,17 @@ class ContractionEmitter:
         reduced = self.plan.reduced
         return bool(reduced) and self._steps_end(reduced[level]) > self.plan.strip
 
-    def _chunks(self, level: int) -> None:
-        """The loops over chunks, outside of all tiles."""
+    def _chunks(self, level: int, inside: Callable[[], None]) -> None:
+        """The loops over chunks."""
         if level == self.plan.level and not self._is_cut(level):
-            self._outputs(0)
+            inside()
             return
         axis = self.plan.reduced[level]
         if level < self.plan.level:
             with self._each(axis) as index:
                 self.index[axis] = index
                 self.begun.append(index)
-                self._chunks(level + 1)
+                self._chunks(level + 1, inside)
                 self.begun.pop()
             return
         end = self._steps_end(axis)
@@ -76,7 +93,7 @@ class ContractionEmitter:
                 stop = self._least(stop, end)
             self.strip = start, stop
             self.begun.append(start)
-            self._outputs(0)
+            inside()
             self.begun.pop()
             self.strip = None
 
@@ -108,15 +125,23 @@ class ContractionEmitter:
         count = min(self.plan.tile[axis], extent)
         whole = extent // count * count
         # A last tile that overlaps the one before spares a variant of the code. It gives the same
-        # values again, but a sum over chunks must not be added to twice.
-        overlap = whole < extent and not self.chunked
+        # values again, but a sum over chunks must not be added to twice, and what an epilogue
+        # reads may be gone: that is done by rows, and leaves those out that were done before.
+        overlap = whole < extent and (self.epilogue is not None or not self.chunked)
+        skips = overlap and self.epilogue is not None and self.epilogue.only_once
+        if skips and self.epilogue is not None and axis != self.epilogue.row_axis:
+            overlap = skips = False
         stop = extent if overlap else whole
         if stop == count:
             self._place(axis, "0", count, position)
         else:
             with self.f.loop("0", str(stop), count, f"x{axis}_") as index:
                 start = self._least(index, extent - count) if overlap else index
+                if skips:
+                    self.skipped = self.f.emit(f"sub i64 {index}, {start}")
                 self._place(axis, start, count, position)
+                if skips:
+                    self.skipped = None
         if stop < extent:
             self._place(axis, str(whole), extent - whole, position)
 
@@ -149,14 +174,38 @@ class ContractionEmitter:
         free = self.plan.order
         cells = list(product(*(range(self.size[axis]) for axis in free)))
         slots = {cell: self.f.reserve(self.kind) for cell in cells}
+        if self.epilogue is None or not self.chunked:
+            self._sum_chunk(slots)
+        else:
+            before = {cell: self.f.reserve(self.kind) for cell in cells}
+            self._chunks(0, lambda: self._add_chunk(slots, before))
+        self._finish(cells, slots)
+
+    def _sum_chunk(self, slots: dict[Cell, str]) -> None:
+        """The sums over one chunk."""
         for slot in slots.values():
             zero = self.math.constant(0, self.c.dtype)
             self.f.do(f"store {self.kind} {zero.name}, ptr {slot}, align 64")
-        outside = (*free, *self.plan.reduced[: self.plan.level])
+        outside = (*self.plan.order, *self.plan.reduced[: self.plan.level])
         a = self._base("%a", self.c.a, outside)
         b = self._base("%b", self.c.b, outside)
         self._reduce(self.plan.level, a, b, slots)
-        self._finish(cells, slots)
+
+    def _add_chunk(self, slots: dict[Cell, str], before: dict[Cell, str]) -> None:
+        """The sums over one more chunk, with those of earlier ones.
+
+        These are volatile: they would take registers from the inner loop.
+        """
+        self._sum_chunk(slots)
+        with self.f.when(self._later_chunk()):
+            for cell, slot in slots.items():
+                one = self.f.emit(f"load volatile {self.kind}, ptr {before[cell]}, align 64")
+                two = self.f.emit(f"load {self.kind}, ptr {slot}, align 64")
+                total = self.f.emit(f"fadd {self.kind} {one}, {two}")
+                self.f.do(f"store {self.kind} {total}, ptr {slot}, align 64")
+        for cell, slot in slots.items():
+            total = self.f.emit(f"load {self.kind}, ptr {slot}, align 64")
+            self.f.do(f"store volatile {self.kind} {total}, ptr {before[cell]}, align 64")
 
     def _base(self, pointer: str, access: Access, axes: tuple[int, ...]) -> str:
         """The address at the current place of the given axes."""
@@ -211,6 +260,13 @@ class ContractionEmitter:
         if level >= len(self.plan.reduced) - self.plan.unrolled:
             for place in range(0, end, lanes):
                 self._go_inside(level, str(place), a, b, slots)
+        elif self.epilogue is not None and self.epilogue.fetches(end, self.size):
+            terms = end if self.strip is None else self.plan.strip
+            with (
+                self.epilogue.fetch(start, stop, terms, self.index, self.size) as (first, last),
+                self.f.loop(first, last, lanes, f"k{axis}_") as index,
+            ):
+                self._go_inside(level, index, a, b, slots)
         elif end:
             with self.f.loop(start, stop, lanes, f"k{axis}_") as index:
                 self._go_inside(level, index, a, b, slots)
@@ -278,13 +334,16 @@ class ContractionEmitter:
             return value if mask is None else self._keep(value, mask)
         if mask is None and not (is_b and self.c.panel is not None):
             mask = self._tail_of(cell)
-        return Value(self._load(place, mask), dtype, self.plan.lanes)
+        return Value(
+            load_vector(self.f, place, dtype, self.plan.lanes, mask), dtype, self.plan.lanes
+        )
 
     def _keep(self, value: Value, lanes: int) -> Value:
         zero = self.math.constant(0, value.dtype)
         kind = f"<{self.plan.lanes} x i1>"
-        text = f"select {kind} {self._mask(lanes)}, {value.kind} {value.name}, {zero.kind} "
-        return Value(self.f.emit(text + zero.name), value.dtype, value.lanes)
+        mask = mask_of(lanes, self.plan.lanes)
+        text = f"select {kind} {mask}, {value.kind} {value.name}, {zero.kind} {zero.name}"
+        return Value(self.f.emit(text), value.dtype, value.lanes)
 
     def _tail_of(self, cell: Cell) -> int | None:
         """The lanes that count in the vector of a cell; None for all."""
@@ -297,27 +356,30 @@ class ContractionEmitter:
 
     def _finish(self, cells: list[Cell], slots: dict[Cell, str]) -> None:
         """Add the lanes where they are terms, add what earlier chunks gave, and store."""
-        out = self._base("%out", self.c.out, self.plan.order)
         lanes = 1 if self.plan.across else self.plan.lanes
         kind = vector_of(self.element, lanes)
         if self.plan.across and self.plan.lanes > 1:
             for cell in cells:
                 name = self.f.emit(f"load {self.kind}, ptr {slots[cell]}, align 64")
-                total = self._across(name, self.plan.lanes)
+                total = add_lanes(self.f, self.element, name, self.plan.lanes)
                 slots[cell] = self.f.reserve(kind)
                 self.f.do(f"store {kind} {total}, ptr {slots[cell]}, align 64")
+        if self.epilogue is not None:
+            self.epilogue.tile(self.index, self.size, slots, self.tail, self.skipped)
+            return
+        out = self._base("%out", self.c.out, self.plan.order)
         if self.chunked:
             with self.f.when(self._later_chunk()):
                 for cell in cells:
                     place = self._moved(out, self._offset(self.c.out, cell))
-                    before = self._load(place, self._tail_of(cell), lanes)
+                    before = load_vector(self.f, place, self.c.dtype, lanes, self._tail_of(cell))
                     name = self.f.emit(f"load {kind}, ptr {slots[cell]}, align 64")
                     total = self.f.emit(f"fadd {kind} {before}, {name}")
                     self.f.do(f"store {kind} {total}, ptr {slots[cell]}, align 64")
         for cell in cells:
             name = self.f.emit(f"load {kind}, ptr {slots[cell]}, align 64")
             place = self._moved(out, self._offset(self.c.out, cell))
-            self._store(name, place, self._tail_of(cell), lanes)
+            store_vector(self.f, Value(name, self.c.dtype, lanes), place, self._tail_of(cell))
 
     def _later_chunk(self) -> str:
         """Whether this chunk is not the first."""
@@ -325,54 +387,3 @@ class ContractionEmitter:
         for index in self.begun[1:]:
             either = self.f.emit(f"or i64 {either}, {index}")
         return self.f.emit(f"icmp ne i64 {either}, 0")
-
-    def _across(self, name: str, lanes: int) -> str:
-        """The sum of the lanes, in a fixed tree of halves."""
-        while lanes > 1:
-            half = lanes // 2
-            parts = []
-            for start in (0, half):
-                numbers = ", ".join(f"i32 {n}" for n in range(start, start + half))
-                kind = vector_of(self.element, lanes)
-                text = f"shufflevector {kind} {name}, {kind} poison, <{half} x i32> <{numbers}>"
-                if half == 1:
-                    text = f"extractelement {kind} {name}, i64 {start}"
-                parts.append(self.f.emit(text))
-            lanes = half
-            name = self.f.emit(f"fadd {vector_of(self.element, lanes)} {parts[0]}, {parts[1]}")
-        return name
-
-    # -- memory -----------------------------------------------------------------------------------
-
-    def _load(self, place: str, tail: int | None, lanes: int | None = None) -> str:
-        align, lanes = self.c.dtype.itemsize, self.plan.lanes if lanes is None else lanes
-        kind = vector_of(self.element, lanes)
-        if tail is None or lanes == 1:
-            return self.f.emit(f"load {kind}, ptr {place}, align {align}")
-        return self.f.call(
-            kind,
-            f"llvm.masked.load.{self._suffix()}.p0",
-            ("ptr", f"align {align} {place}"),
-            (f"<{lanes} x i1>", self._mask(tail)),
-            (kind, "zeroinitializer"),
-        )
-
-    def _store(self, value: str, place: str, tail: int | None, lanes: int) -> None:
-        align = self.c.dtype.itemsize
-        kind = vector_of(self.element, lanes)
-        if tail is None or lanes == 1:
-            self.f.do(f"store {kind} {value}, ptr {place}, align {align}")
-            return
-        name = f"llvm.masked.store.{self._suffix()}.p0"
-        self.f.intrinsics.add(f"declare void @{name}({kind}, ptr, <{lanes} x i1>)")
-        self.f.do(
-            f"call void @{name}({kind} {value}, ptr align {align} {place}, "
-            f"<{lanes} x i1> {self._mask(tail)})"
-        )
-
-    def _mask(self, tail: int) -> str:
-        bits = ", ".join(f"i1 {'true' if n < tail else 'false'}" for n in range(self.plan.lanes))
-        return f"<{bits}>"
-
-    def _suffix(self) -> str:
-        return f"v{self.plan.lanes}{'f32' if self.element == 'float' else 'f64'}"

@@ -14,7 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.loops import Access, Contraction, Expression, Guard, Kernel, LoopNest, Routine, Store
+from ..ir.loops import (
+    Access,
+    Contraction,
+    Epilogue,
+    Expression,
+    Guard,
+    Kernel,
+    LoopNest,
+    Routine,
+    Store,
+)
 from .contraction import ContractionEmitter
 from .emit import Function
 from .loops import LoopEmitter, without_reduction
@@ -141,5 +151,5 @@ def _plain(value: Any) -> Any:
 
 FIELDS = {
     kind: kind.__slots__
-    for kind in (Access, Contraction, Expression, Guard, LoopNest, Routine, Store)
+    for kind in (Access, Contraction, Epilogue, Expression, Guard, LoopNest, Routine, Store)
 }

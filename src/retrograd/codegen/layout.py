@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from ..ir.loops import Access, Body, Grid, Repeat, Schedule
+from ..ir.loops import Access, Body, Grid, Repeat, Schedule, reads, writes
 from .steps import ARENA, FIRST
 
 Calls = list[str | int]
@@ -32,8 +32,12 @@ class Layout:
         self.places = places
         self.slots: dict[int, int] = {-1: ARENA}
         self.size = FIRST
+        used = set(schedule.outputs)  # memory that passes have spared has no place
+        for kernel in schedule.kernels:
+            used.update(reads(kernel), writes(kernel))
         for number, buffer in enumerate(schedule.buffers):
-            if number not in places and (body is None or buffer.kind != "constant"):
+            spared = buffer.kind == "arena" and number not in used
+            if number not in places and not spared and (body is None or buffer.kind != "constant"):
                 self.slots[number] = self._next()
         # Constants of inner programs, of those inside of them too: whose, and which.
         self.constants: dict[tuple[int, int], int] = {}

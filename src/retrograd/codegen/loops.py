@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..ir.loops import Access, Expression, LoopNest, Store
+from ..ir.loops import Access, Epilogue, Expression, LoopNest, Store
 from .axes import dependences
 from .elementwise import emit_elementwise
 from .emit import Function, kernel_function, scalar_type
@@ -291,7 +291,7 @@ def without_reduction(nest: LoopNest) -> LoopNest:
     return replace(nest, stores=tuple(stores))
 
 
-def list_accesses(nest: LoopNest) -> list[Access]:
+def list_accesses(nest: LoopNest | Epilogue) -> list[Access]:
     """The different accesses in the order in which the kernel takes their pointers."""
     found: dict[Access, None] = {}
     for expression in nest.expressions:

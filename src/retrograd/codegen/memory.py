@@ -71,6 +71,10 @@ class MemoryEmitter:
         yield
         self._pointers, self._places = pointers, places
 
+    def pointer(self, access: Access) -> str:
+        """The address of an access at the current place."""
+        return self._pointers[access]
+
     def _times(self, index: str, stride: int, known: dict[int, str]) -> str:
         if not index.startswith("%"):
             return str(int(index) * stride)

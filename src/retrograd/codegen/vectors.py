@@ -113,3 +113,53 @@ class VectorMath:
             return Value(whole, target, a.lanes)
         kind = vector_of(scalar_type(target), a.lanes)
         return Value(self.f.emit(f"trunc {wide} {whole} to {kind}"), target, a.lanes)
+
+
+def add_lanes(f: Function, element: str, name: str, lanes: int) -> str:
+    """The sum of the lanes of a float vector, in a fixed tree of halves."""
+    while lanes > 1:
+        half = lanes // 2
+        parts = []
+        for start in (0, half):
+            numbers = ", ".join(f"i32 {n}" for n in range(start, start + half))
+            kind = vector_of(element, lanes)
+            text = f"shufflevector {kind} {name}, {kind} poison, <{half} x i32> <{numbers}>"
+            if half == 1:
+                text = f"extractelement {kind} {name}, i64 {start}"
+            parts.append(f.emit(text))
+        lanes = half
+        name = f.emit(f"fadd {vector_of(element, lanes)} {parts[0]}, {parts[1]}")
+    return name
+
+
+def mask_of(count: int, lanes: int) -> str:
+    """The constant mask of the first `count` lanes."""
+    bits = ", ".join(f"i1 {'true' if n < count else 'false'}" for n in range(lanes))
+    return f"<{bits}>"
+
+
+def load_vector(f: Function, place: str, dtype: DType, lanes: int, tail: int | None) -> str:
+    """Floats that lie together; with `tail` only so many are read, the others are zero."""
+    element, align = scalar_type(dtype), dtype.itemsize
+    kind = vector_of(element, lanes)
+    if tail is None or lanes == 1:
+        return f.emit(f"load {kind}, ptr {place}, align {align}")
+    return f.call(
+        kind,
+        f"llvm.masked.load.v{lanes}f{8 * align}.p0",
+        ("ptr", f"align {align} {place}"),
+        (f"<{lanes} x i1>", mask_of(tail, lanes)),
+        (kind, "zeroinitializer"),
+    )
+
+
+def store_vector(f: Function, value: Value, place: str, tail: int | None) -> None:
+    """Write floats that lie together; with `tail` only so many."""
+    align, kind, lanes = value.dtype.itemsize, value.kind, value.lanes
+    if tail is None or lanes == 1:
+        f.do(f"store {kind} {value.name}, ptr {place}, align {align}")
+        return
+    name = f"llvm.masked.store.v{lanes}f{8 * align}.p0"
+    f.intrinsics.add(f"declare void @{name}({kind}, ptr, <{lanes} x i1>)")
+    mask = f"<{lanes} x i1> {mask_of(tail, lanes)}"
+    f.do(f"call void @{name}({kind} {value.name}, ptr align {align} {place}, {mask})")

@@ -46,8 +46,8 @@ class Expression:
     Kinds: "load" (access), "gather" (access; `value` is (scale, limit, strict): inputs[0] times
     scale is added to the address and must lie in [0, limit); elsewhere the value is zero, and if it
     is strict the step fails), "constant" (value), "index" (the loop index
-    of axis `value`), "inside" (whether all guards in `value` hold), or the name of an elementwise
-    primitive.
+    of axis `value`), "inside" (whether all guards in `value` hold), "sum" (in an epilogue: the sum
+    that the contraction gives), or the name of an elementwise primitive.
     """
 
     kind: str
@@ -112,12 +112,35 @@ class LoopNest:
 
 
 @dataclass(frozen=True, slots=True)
+class Epilogue:
+    """Elementwise work on the sums of a contraction while they are in registers.
+
+    Args:
+        expressions: in evaluation order; loads have one stride for each axis of the contraction
+            (0 for reduced ones) and no guards.
+        stores: the results, all that is written; contiguous along the axis along which `out` is.
+    """
+
+    expressions: tuple[Expression, ...]
+    stores: tuple[Store, ...]
+
+    @property
+    def loads(self) -> tuple[Access, ...]:
+        return tuple(e.access for e in self.expressions if e.access is not None)
+
+
+EPILOGUE_TERMS = 4096
+"""Terms of a sum at the most, if it has an epilogue: a tile is then finished at one go."""
+
+
+@dataclass(frozen=True, slots=True)
 class Contraction:
     """`out[o] = sum over r of a[f(o, r)] * b[g(o, r)]` with affine f and g.
 
     The strides are counted in elements, one for each axis of `extents`. With a `panel`
     (axis, width), b lies in panels of so many columns along that output axis: column n is at
-    `n // width * stride + n % width`.
+    `n // width * stride + n % width`. With an epilogue `out` is the place of one of its stores,
+    and the sums themselves are written only if one of its stores says so.
     """
 
     extents: tuple[int, ...]
@@ -127,6 +150,7 @@ class Contraction:
     b: Access
     out: Access
     panel: tuple[int, int] | None = None
+    epilogue: Epilogue | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -288,7 +312,8 @@ def reads(kernel: Kernel) -> set[int]:
     if isinstance(kernel, LoopNest):
         return {e.access.buffer for e in kernel.expressions if e.access is not None}
     if isinstance(kernel, Contraction):
-        return {kernel.a.buffer, kernel.b.buffer}
+        loads = kernel.epilogue.loads if kernel.epilogue is not None else ()
+        return {kernel.a.buffer, kernel.b.buffer, *(access.buffer for access in loads)}
     if isinstance(kernel, (Routine, Grid)):
         return {access.buffer for access in kernel.inputs}
     return set(kernel.inputs)
@@ -299,6 +324,8 @@ def writes(kernel: Kernel) -> set[int]:
     if isinstance(kernel, LoopNest):
         return {store.access.buffer for store in kernel.stores}
     if isinstance(kernel, Contraction):
+        if kernel.epilogue is not None:
+            return {store.access.buffer for store in kernel.epilogue.stores}
         return {kernel.out.buffer}
     if isinstance(kernel, Routine):
         return {access.buffer for access in kernel.outputs}

@@ -11,7 +11,16 @@ from collections import Counter
 
 from ..ir.checks import find_last_failure
 from ..ir.lifetimes import Lifetimes
-from ..ir.loops import Kernel, LoopNest, Routine, Schedule, reads, writes
+from ..ir.loops import (
+    Contraction,
+    Epilogue,
+    Kernel,
+    LoopNest,
+    Routine,
+    Schedule,
+    reads,
+    writes,
+)
 
 Places = set[tuple[int, tuple[int, ...]] | None]
 
@@ -55,10 +64,14 @@ def find_lifetimes(schedule: Schedule) -> Lifetimes:
         matched.update(
             (source, position) for source, old in ends.get(times[0], []) if old == kept_table
         )
-        if not isinstance(writer, LoopNest):
+        work = writer.epilogue if isinstance(writer, Contraction) else writer
+        if not isinstance(work, (LoopNest, Epilogue)):
             continue
         if times[0] not in places:
-            places[times[0]] = _find_places(writer)
+            places[times[0]] = _find_places(work)
+            if isinstance(writer, Contraction):  # the operands are read at many places
+                for operand in (writer.a, writer.b):
+                    places[times[0]][0].setdefault(operand.buffer, set()).add(None)
         loads, stores = places[times[0]]
         for source, old in ends.get(times[0], []):
             same = schedule.buffers[old].bytes == buffer.bytes
@@ -79,7 +92,7 @@ def _find_kept_table(kernel: Kernel | None) -> int | None:
     return kernel.inputs[0].buffer
 
 
-def _find_places(nest: LoopNest) -> tuple[dict[int, Places], dict[int, Places]]:
+def _find_places(nest: LoopNest | Epilogue) -> tuple[dict[int, Places], dict[int, Places]]:
     """Where a nest reads each buffer, and where it stores. None stands for places of which more
     is to be known than an offset and strides."""
     loads: dict[int, Places] = {}

@@ -8,6 +8,8 @@ from ..config import get_config
 from ..errors import ArgumentError, suggest
 from ..ir import Graph, verify
 from ..ir.loops import Schedule
+from .dead_stores import drop_dead_stores
+from .epilogues import fuse_epilogues
 from .fold_constants import fold_constants
 from .hoisting import hoist
 from .inner_programs import inline
@@ -33,7 +35,10 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
 )
 """Each takes a Graph and gives one that computes the same; any may be left out."""
 
-SCHEDULE_PASSES: tuple[Callable[[Schedule], Schedule], ...] = ()
+SCHEDULE_PASSES: tuple[Callable[[Schedule], Schedule], ...] = (
+    drop_dead_stores,
+    fuse_epilogues,
+)
 """Each takes a Schedule, of a program or of one inside of it, and gives one that does the same."""
 
 OPTIMISATIONS = ("merge_nests", "in_place", "share_memory")

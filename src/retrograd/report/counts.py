@@ -34,7 +34,8 @@ NO_ARITHMETIC = frozenset(
 def count_flops(kernel: Kernel) -> int:
     """The floating-point operations of one run of a kernel; those in NumPy are not known: 0."""
     if isinstance(kernel, Contraction):
-        return 2 * math.prod(kernel.extents)
+        products = 2 * math.prod(kernel.extents)
+        return products if kernel.epilogue is None else products + _count_in_nest(_follow(kernel))
     if isinstance(kernel, LoopNest):
         return _count_in_nest(kernel)
     if isinstance(kernel, (Repeat, Grid)):
@@ -56,6 +57,9 @@ def count_bytes(kernel: Kernel, schedule: Schedule) -> int:
         return sum(schedule.buffers[n].bytes for part in (reads, writes) for n in part(kernel))
     if isinstance(kernel, Contraction):
         loads, stores = [kernel.a, kernel.b], [kernel.out]
+        if kernel.epilogue is not None:
+            loads += kernel.epilogue.loads
+            stores = [store.access for store in kernel.epilogue.stores]
         scattered = 0
     else:
         loads = [e.access for e in kernel.expressions if e.kind == "load" and e.access is not None]
@@ -76,6 +80,14 @@ def find_width(kernel: Kernel) -> int:
     return 4
 
 
+def _follow(c: Contraction) -> LoopNest:
+    """The epilogue of a contraction as a loop over its output."""
+    assert c.epilogue is not None
+    extents = tuple(1 if reduced else n for n, reduced in zip(c.extents, c.reduced))
+    flat = (False,) * len(extents)
+    return LoopNest(extents, flat, c.epilogue.expressions, c.epilogue.stores)
+
+
 def _is_arithmetic(expression: Expression) -> bool:
     return expression.kind not in NO_ARITHMETIC and expression.dtype.kind == "f"
 
@@ -88,7 +100,9 @@ def _count_in_nest(nest: LoopNest) -> int:
         own = frozenset().union(*(axes[place] for place in expression.inputs))
         if expression.access is not None:
             own |= _axes_of(expression.access)
-        if expression.kind == "index":
+        if expression.kind == "sum":
+            own |= frozenset(range(len(nest.extents)))
+        elif expression.kind == "index":
             own |= {expression.value}
         elif expression.kind == "inside":
             own |= {a for guard in expression.value for a, s in enumerate(guard.strides) if s}

@@ -16,6 +16,7 @@ from ..ir import ArrayType, Node
 from ..ir.loops import (
     Callback,
     Contraction,
+    Epilogue,
     Grid,
     Kernel,
     LoopNest,
@@ -25,8 +26,9 @@ from ..ir.loops import (
 )
 from .counts import count_bytes, count_flops, find_width
 
-SILENT = frozenset(("load", "constant", "index", "inside", "cast", "stop_gradient"))
+SILENT = frozenset(("load", "constant", "index", "inside", "sum", "cast", "stop_gradient"))
 """Expressions that a reader does not ask for."""
+CONTRACTIONS = frozenset(("dot", "conv"))
 MOVES = frozenset(
     ("transpose", "broadcast", "slice", "flip", "reshape", "pad", "cast", "stop_gradient")
 )
@@ -206,17 +208,31 @@ def _find_nodes(kernel: Kernel, schedule: Schedule, producers: dict[int, Node]) 
         written = [access.buffer for access in kernel.outputs]
     nodes = [origins[number] for number in written if number in origins]
     nodes = list({id(node): node for node in nodes}.values())
-    if not isinstance(kernel, LoopNest):
+    work = kernel.epilogue if isinstance(kernel, Contraction) else kernel
+    if not isinstance(work, (LoopNest, Epilogue)):
         return nodes
     # Values without memory of their own are computed where they are used.
-    kinds = {expression.kind for expression in kernel.expressions} | MOVES
+    kinds = {expression.kind for expression in work.expressions} | MOVES
     in_memory = {id(node) for node in origins.values()}
+    absorbed: set[int] = set()
+    if isinstance(work, Epilogue):
+        others = set().union(*(writes(k) for k in schedule.kernels if k is not kernel))
+        absorbed = {
+            id(node)
+            for number, node in origins.items()
+            if number not in others and node.primitive.name in CONTRACTIONS
+        }
     seen = {id(node) for node in nodes}
     waiting = list(nodes)
     while waiting:
         for atom in waiting.pop().inputs:
             node = producers.get(id(atom))
-            if node is None or id(node) in seen or id(node) in in_memory:
+            if node is None or id(node) in seen:
+                continue
+            if id(node) in in_memory:
+                if id(node) in absorbed:  # it is this one whose result is worked on
+                    nodes.insert(0, node)
+                    seen.add(id(node))
                 continue
             if node.primitive.name in kinds:
                 seen.add(id(node))
@@ -234,7 +250,10 @@ def _describe(
         return _describe_nest(kernel, name)
     if isinstance(kernel, Contraction):
         shape = _format_types(nodes[0]) if nodes else _format_shape(kernel.extents)
-        return name or "contraction", Counter([name or "contraction"]), shape
+        operations = Counter([name or "contraction"])
+        if kernel.epilogue is not None:
+            operations.update(e.kind for e in kernel.epilogue.expressions if e.kind not in SILENT)
+        return name or "contraction", operations, shape
     if isinstance(kernel, (Repeat, Grid)):
         count = len(kernel.body.schedule.kernels)
         return name or "loop", Counter(), f"{kernel.runs} x {count} kernels"
