@@ -26,7 +26,7 @@ from ..ir.loops import (
 )
 
 NO_ARITHMETIC = frozenset(
-    ("load", "gather", "constant", "index", "inside", "cast", "where", "stop_gradient")
+    ("load", "gather", "constant", "index", "inside", "sum", "cast", "where", "stop_gradient")
 )
 """Expressions that move or choose numbers."""
 
