@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from dataclasses import replace
 
+from ..ir.checks import find_last_failure
 from ..ir.loops import (
     EPILOGUE_TERMS,
     Access,
@@ -36,6 +37,8 @@ def fuse_epilogues(schedule: Schedule) -> Schedule:
     """The Schedule with each contraction doing the elementwise work that reads its result."""
     work = [Touched(kernel) for kernel in schedule.kernels]
     writers = Counter(number for one in work for number in one.writes)
+    failure = find_last_failure(schedule)
+    watched = schedule.kernels[failure] if failure >= 0 else None
     for one in list(work):
         c = one.kernel
         if (
@@ -43,7 +46,7 @@ def fuse_epilogues(schedule: Schedule) -> Schedule:
             and writers[c.out.buffer] == 1
             and _terms(c) <= EPILOGUE_TERMS
         ):
-            _fuse(schedule, work, one, c)
+            _fuse(schedule, work, one, c, watched)
     schedule.kernels = [one.kernel for one in work]
     return schedule
 
@@ -63,7 +66,9 @@ def _terms(c: Contraction) -> int:
     return math.prod(extent for extent, reduced in zip(c.extents, c.reduced) if reduced)
 
 
-def _fuse(schedule: Schedule, work: list[Touched], one: Touched, c: Contraction) -> None:
+def _fuse(
+    schedule: Schedule, work: list[Touched], one: Touched, c: Contraction, watched: Kernel | None
+) -> None:
     """Absorb the first kernel that reads the result, if that can be."""
     number, start = c.out.buffer, work.index(one)
     readers = [place for place, other in enumerate(work) if number in other.reads]
@@ -77,19 +82,25 @@ def _fuse(schedule: Schedule, work: list[Touched], one: Touched, c: Contraction)
     if fused is None:
         return
     between = work[start + 1 : stop]
-    place = _find_place(schedule, one, work[stop], nest, between)
+    place = _find_place(schedule, one, work[stop], nest, between, watched)
     if place is not None:
         work[start : stop + 1] = [*between[:place], Touched(fused), *between[place:]]
 
 
 def _find_place(
-    schedule: Schedule, one: Touched, other: Touched, nest: LoopNest, between: list[Touched]
+    schedule: Schedule,
+    one: Touched,
+    other: Touched,
+    nest: LoopNest,
+    between: list[Touched],
+    watched: Kernel | None,
 ) -> int | None:
     """How many of the kernels between the two run before both together; None if it cannot be.
 
     The contraction may move down past what leaves its operands alone, the nest up past what has
-    nothing to do with it, and where it replaces an input, past nothing that reads that input: its
-    result could not be written over it any more.
+    nothing to do with it. Where it replaces an input, it moves past nothing that reads that input,
+    nor past the last kernel that may fail (`watched`): its result could not be written over the
+    input any more.
     """
     stored = {(store.access.offset, store.access.strides) for store in nest.stores}
     replaced = {
@@ -102,6 +113,8 @@ def _find_place(
     place = 0
     for count, kernel in enumerate(between, 1):
         if kernel.writes & (other.reads | other.writes) or kernel.reads & (other.writes | replaced):
+            place = count
+        if replaced and kernel.kernel is watched:
             place = count
     for kernel in between[:place]:
         if isinstance(kernel.kernel, Callback):
