@@ -54,7 +54,7 @@ from .ops.composite import (
     var,
 )
 from .ops.contract import dot, matmul, outer, tensordot
-from .ops.control import checkpoint, custom_gradient, scan
+from .ops.control import checkpoint, cond, custom_gradient, scan, while_loop
 from .ops.convolve import conv, conv_transpose
 from .ops.creation import (
     arange,
@@ -192,6 +192,7 @@ __all__ = [
     "clip",
     "compile",
     "concatenate",
+    "cond",
     "conv",
     "conv_transpose",
     "cos",
@@ -298,6 +299,7 @@ __all__ = [
     "vjp",
     "vmap",
     "where",
+    "while_loop",
     "zeros",
     "zeros_like",
 ]

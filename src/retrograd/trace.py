@@ -299,9 +299,10 @@ class Recorder:
             raise TracingError(
                 f"The value of an array is needed here, but inside {self.abstract} only its "
                 f"type is known ({atom.type}).",
-                fix="use rg.where instead of `if`; return values instead of printing them; take "
-                "sizes and counts from x.shape or from outside, not from an argument; or debug "
-                "without the compilation: call the function as it is",
+                fix="use rg.where or rg.cond instead of `if`, rg.while_loop instead of `while`; "
+                "return values instead of printing them; take sizes and counts from x.shape or "
+                "from outside, not from an argument; or debug without the compilation: call the "
+                "function as it is",
             )
         while id(atom) not in self._values and self._evaluated < len(self.nodes):
             self._evaluate_next()

@@ -157,4 +157,67 @@ def _custom() -> list[Row]:
     ]
 
 
-ROWS: list[Row] = [*_scan(), *_checkpoint(), *_custom()]
+def _cond() -> list[Row]:
+    """Both branches, what they share and what one of them keeps alone."""
+    two = (anywhere, anywhere)
+
+    def either(a: Any, b: Any, positive: bool) -> Any:
+        total = a.sum() * 0 + (1.0 if positive else -1.0)
+        return rg.cond(
+            total > 0,
+            lambda a, b: {"x": rg.sin(a) * b, "y": rg.exp(a * b)},
+            lambda a, b: {"x": b * b * rg.cos(b), "y": a},
+            a,
+            b,
+        )
+
+    def captures(a: Any, b: Any) -> Any:
+        return rg.cond(True, lambda: rg.sin(a * b), lambda: rg.cos(b)) * a
+
+    def in_scan(a: Any, xs: Any) -> Any:
+        def step(carry: Any, x: Any) -> Any:
+            following = rg.cond(x.sum() > 0, lambda c: rg.tanh(c * x), lambda c: c * c - x, carry)
+            return following, following * x
+
+        return rg.scan(step, a, xs)
+
+    nested = rg.checkpoint(
+        lambda a: rg.cond(
+            False,
+            lambda a: a,
+            lambda a: rg.cond(a.sum() > 99, rg.exp, lambda a: rg.sin(a) * a, a),
+            a,
+        )
+    )
+    return [
+        Row("cond", lambda a, b: either(a, b, True), two, ((3,), (3,)), "true"),
+        Row("cond", lambda a, b: either(a, b, False), two, ((3,), (3,)), "false"),
+        Row("cond", lambda a, b: either(a, b, True), two, ((), ()), "numbers"),
+        Row("cond", lambda a, b: either(a, b, False), two, ((0,), (0,)), "empty"),
+        Row("cond", captures, two, ((3,), (3,)), "captures"),
+        Row("cond", in_scan, two, ((2,), (4, 2)), "in_scan"),
+        Row("cond", nested, (anywhere,), ((3,),), "nested"),
+    ]
+
+
+def _while() -> list[Row]:
+    """Forward mode only: three steps, or as many as there are in an integer."""
+    two, forward = (anywhere, anywhere), ("forward",)
+
+    def three(a: Any, b: Any) -> Any:
+        return rg.while_loop(
+            lambda c: c[1] < 3, lambda c: (rg.sin(c[0] * b) + c[0], c[1] + 1), (a, 0)
+        )[0]
+
+    def in_scan(a: Any, b: Any) -> Any:
+        return rg.scan(lambda c, x: (three(c, b) * x, None), a, rg.array([0.5, 2.0]))[0]
+
+    return [
+        Row("while_loop", three, two, ((3,), (3,)), modes=forward),
+        Row("while_loop", three, two, ((), ()), modes=forward),
+        Row("while_loop", three, two, ((0,), (0,)), modes=forward),
+        Row("while_loop", in_scan, two, ((2,), (2,)), "in_scan", modes=forward),
+    ]
+
+
+ROWS: list[Row] = [*_scan(), *_checkpoint(), *_custom(), *_cond(), *_while()]

@@ -48,6 +48,35 @@ def _control() -> Iterable[Value]:
         yield Value("custom_gradient", custom, lambda c: c * c + 1, inputs[:1])
 
 
+def _choices() -> Iterable[Value]:
+    def collatz(start: NumpyArray) -> tuple[NumpyArray, NumpyArray]:
+        value, count = int(start), 0
+        while value != 1:
+            value, count = (value // 2 if value % 2 == 0 else 3 * value + 1), count + 1
+        return np.array(value, start.dtype), np.array(count, np.int32)
+
+    def collatz_with_loops(start: Any) -> Any:
+        def step(carry: Any) -> Any:
+            value, count = carry
+            half = rg.cond(value % 2 == 0, lambda v: v // 2, lambda v: 3 * v + 1, value)
+            return half, count + 1
+
+        return rg.while_loop(lambda carry: carry[0] != 1, step, (start, 0))
+
+    for start in (1, 2, 6, 27):
+        value = np.array(start, np.int64)
+        yield Value("while_loop", collatz_with_loops, collatz, (value,), note=f"from_{start}")
+    for dtype in ("float32", "bool"):
+        for bool_ in (True, False):
+            yield Value(
+                "cond",
+                lambda p, a, b: rg.cond(p, lambda a, b: (b, a), lambda a, b: (a, a), a, b),
+                lambda p, a, b: (b, a) if p else (a, a),
+                (np.array(bool_), numbers(dtype, (3, 2)), numbers(dtype, (3, 2), 1.0)),
+                note=f"{dtype}_{bool_}",
+            )
+
+
 def philox_by_hand(counter: list[int], key: list[int]) -> list[int]:
     """Philox4x32-10 on Python integers, as the paper writes it."""
     c, k = list(counter), list(key)
@@ -84,4 +113,4 @@ def _random() -> Iterable[Value]:
         )
 
 
-VALUES: list[Value] = [*_control(), *_random()]
+VALUES: list[Value] = [*_control(), *_choices(), *_random()]

@@ -73,7 +73,9 @@ def test_rows_of_gradients(row: Row) -> None:
         assert_is_the_loop(row.function, sets, axes)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if "reverse" in row.modes], ids=lambda row: row.name
+)
 def test_gradients_of_each_example(row: Row) -> None:
     """vmap of a pullback, and the pullback of a vmap, are the gradients of a loop."""
     random = np.random.default_rng(zlib.crc32(row.name.encode()))

@@ -23,7 +23,9 @@ def test_gradients_agree_with_finite_differences(row: Row) -> None:
     check_gradients(row.function, *row.draw(), order=2, modes=row.modes, tolerance=1e-6)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if "reverse" in row.modes], ids=lambda row: row.name
+)
 def test_float32_gradients_are_float64_gradients_rounded(row: Row) -> None:
     """|g32 - g64| <= c eps max|g64| on the same inputs, with the same cotangents."""
     points = [point.astype(np.float32) for point in row.draw()]

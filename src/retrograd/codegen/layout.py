@@ -175,6 +175,36 @@ def encode_grid(layout: Layout, kernel: Grid, inner: Layout, start: int) -> list
     return [*head, *(word for row in moving for word in row)]
 
 
+def encode_open(layout: Layout, kernel: Repeat, inner: Layout, start: int) -> list[int]:
+    """The words of a loop whose number of steps is not known; see `encode_repeat`."""
+    body = kernel.body
+    inputs = {
+        buffer.position: (number, buffer.bytes)
+        for number, buffer in enumerate(body.schedule.buffers)
+        if buffer.kind == "input"
+    }
+    fixed: list[list[int]] = [[0, *layout.pointer(kernel.workspace)]]
+    carried: list[list[int]] = []
+    workspace, place = layout.pointer(kernel.workspace)
+    place += body.size
+    for order, number in enumerate(kernel.inputs):
+        own, size = inputs[order]
+        slot = 8 * inner.slots[own]
+        if order < kernel.constants:
+            fixed.append([slot, *layout.pointer(number)])
+            continue
+        output = order - kernel.constants
+        target = 8 * inner.slots[body.schedule.outputs[output]]
+        ends = [*layout.pointer(number), *layout.pointer(kernel.outputs[output])]
+        room = -(-max(size, 1) // LINE) * LINE
+        carried.append([slot, target, *ends, workspace, place, workspace, place + room, size])
+        place += 2 * room
+    for key, slot in inner.constants.items():
+        fixed.append([8 * slot, 8 * layout.constants[key], 0])
+    head = [8 * start, inner.size, len(fixed), len(carried)]
+    return [*head, *(word for row in (*fixed, *carried) for word in row)]
+
+
 def find_bodies(schedule: Schedule) -> Iterator[Body]:
     """All inner programs, each once, those inside of inner programs included."""
     seen: set[int] = set()

@@ -14,7 +14,7 @@ from .clock import END, Clock
 from .emit import Module
 from .forms import Form, find_form
 from .kernels import can_fail, normalise
-from .layout import Calls, Layout, Records, encode_grid, encode_repeat
+from .layout import Calls, Layout, Records, encode_grid, encode_open, encode_repeat
 from .pieces import Hazards, Pieces, cut, is_worth_sharing
 from .steps import CALLBACK, CODE, STATUS
 
@@ -129,10 +129,17 @@ class ProgramWriter:
             records.add([*before, "call_python"], words, looks=True)
         elif isinstance(kernel, Repeat):
             inner, start = self._write_body(kernel.body)
-            words = encode_repeat(layout, kernel, inner, start)
-            first = len(records.words) + 2 + len(before)
-            function = "repeat_shared" if shared else "repeat"
-            records.add([*before, function], words, looks=True)
+            function, encode = "repeat_shared" if shared else "repeat", encode_repeat
+            if kernel.open:
+                function, encode = "repeat_open", encode_open
+            calls = [*before]
+            if kernel.condition is not None:
+                number, expected = kernel.condition
+                calls += ["when", *layout.pointer(number), int(expected)]
+            calls.append(function)
+            first = len(records.words) + 1 + len(calls)
+            words = encode(layout, kernel, inner, start)
+            records.add(calls, words, looks=True)
             records.links.append((first, ""))
         elif isinstance(kernel, Grid):
             self._add_grid(records, kernel, [*before, "grid"])

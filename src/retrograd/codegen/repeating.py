@@ -1,4 +1,4 @@
-"""The loop around an inner program, as LLVM text: its records run once a step, for every piece."""
+"""Loops around inner programs, and programs that run or not, as LLVM text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from .emit import STATUS
 
 
 def write_repeat(callback: int, root: int) -> str:
-    """The functions `repeat` and `repeat_shared`; they need `find` and `run` of the step.
+    """The functions `repeat`, `repeat_shared`, `repeat_open` and `when`.
+
+    They need `find` and `run` of the step.
 
     Args:
         callback: the position in a table of the function that calls Python.
@@ -162,4 +164,135 @@ fail:
 done:
   ret void
 }
+
+; Words: a pointer to a bool, the value that it must have, a function and its words.
+define void @when(ptr %table, ptr %words) nounwind {
+start:
+  %place = call ptr @find(ptr %table, ptr %words, i64 0)
+  %byte = load i8, ptr %place
+  %is = icmp ne i8 %byte, 0
+  %expected.place = getelementptr i64, ptr %words, i64 2
+  %expected.word = load i64, ptr %expected.place
+  %expected = icmp ne i64 %expected.word, 0
+  %met = icmp eq i1 %is, %expected
+  br i1 %met, label %work, label %done
+work:
+  %function.place = getelementptr i64, ptr %words, i64 3
+  %function = load ptr, ptr %function.place
+  %own = getelementptr i64, ptr %words, i64 4
+  call void %function(ptr %table, ptr %own)
+  br label %done
+done:
+  ret void
+}
+
+; Words: the first record, the words of the inner table, the number of pointers that stay, that of
+; carried values; for each pointer that stays its slot in the inner table, and the pointer; for
+; each carried value its slots in the inner table (read, written), the pointers to its first value,
+; to where its last one is wanted, to two places between which it goes, and its bytes. The first
+; carried value is the bool that says whether there is another step.
+define void @repeat_open(ptr %table, ptr %words) nounwind {
+start:
+  %code = load ptr, ptr %words
+  %size.place = getelementptr i64, ptr %words, i64 1
+  %size = load i64, ptr %size.place
+  %fixed.place = getelementptr i64, ptr %words, i64 2
+  %fixed = load i64, ptr %fixed.place
+  %carried.place = getelementptr i64, ptr %words, i64 3
+  %carried = load i64, ptr %carried.place
+  %stayers = getelementptr i64, ptr %words, i64 4
+  %skipped = mul i64 %fixed, 3
+  %carriers = getelementptr i64, ptr %stayers, i64 %skipped
+  %own = alloca ptr, i64 %size, align 16
+  %callback.place = getelementptr ptr, ptr %table, i64 CALLBACK
+  %callback = load ptr, ptr %callback.place
+  %own.callback = getelementptr ptr, ptr %own, i64 CALLBACK
+  store ptr %callback, ptr %own.callback
+  %root.place = getelementptr ptr, ptr %table, i64 ROOT
+  %root = load ptr, ptr %root.place
+  %own.root = getelementptr ptr, ptr %own, i64 ROOT
+  store ptr %root, ptr %own.root
+  %own.status = getelementptr i64, ptr %own, i64 STATUS
+  store i64 0, ptr %own.status
+  %flag.slot = load i64, ptr %carriers
+  %flag.place = getelementptr i8, ptr %own, i64 %flag.slot
+  br label %stay
+stay:
+  %s = phi i64 [ 0, %start ], [ %s.next, %stay.one ]
+  %s.more = icmp ult i64 %s, %fixed
+  br i1 %s.more, label %stay.one, label %step
+stay.one:
+  %s.start = mul i64 %s, 3
+  %stayer = getelementptr i64, ptr %stayers, i64 %s.start
+  %s.slot = load i64, ptr %stayer
+  %s.pointer = call ptr @find(ptr %table, ptr %stayer, i64 1)
+  %s.place = getelementptr i8, ptr %own, i64 %s.slot
+  store ptr %s.pointer, ptr %s.place
+  %s.next = add i64 %s, 1
+  br label %stay
+step:
+  %number = phi i64 [ 0, %stay ], [ %number.next, %fine ]
+  %odd = trunc i64 %number to i1
+  %begins = icmp eq i64 %number, 0
+  br label %carry
+carry:
+  %c = phi i64 [ 0, %step ], [ %c.next, %carry.one ]
+  %c.more = icmp ult i64 %c, %carried
+  br i1 %c.more, label %carry.one, label %look
+carry.one:
+  %c.start = mul i64 %c, 11
+  %carrier = getelementptr i64, ptr %carriers, i64 %c.start
+  %c.read = load i64, ptr %carrier
+  %c.write.place = getelementptr i64, ptr %carrier, i64 1
+  %c.write = load i64, ptr %c.write.place
+  %c.first = call ptr @find(ptr %table, ptr %carrier, i64 2)
+  %c.near = call ptr @find(ptr %table, ptr %carrier, i64 6)
+  %c.far = call ptr @find(ptr %table, ptr %carrier, i64 8)
+  %c.before = select i1 %odd, ptr %c.near, ptr %c.far
+  %c.after = select i1 %odd, ptr %c.far, ptr %c.near
+  %c.source = select i1 %begins, ptr %c.first, ptr %c.before
+  %c.source.place = getelementptr i8, ptr %own, i64 %c.read
+  store ptr %c.source, ptr %c.source.place
+  %c.target.place = getelementptr i8, ptr %own, i64 %c.write
+  store ptr %c.after, ptr %c.target.place
+  %c.next = add i64 %c, 1
+  br label %carry
+look:
+  %flag.pointer = load ptr, ptr %flag.place
+  %flag = load i8, ptr %flag.pointer
+  %on = icmp ne i8 %flag, 0
+  br i1 %on, label %call, label %give
+call:
+  call void @run(ptr %own, ptr %code)
+  %status = load i64, ptr %own.status
+  %failed = icmp ne i64 %status, 0
+  br i1 %failed, label %fail, label %fine
+fine:
+  %number.next = add i64 %number, 1
+  br label %step
+give:
+  %g = phi i64 [ 0, %look ], [ %g.next, %give.one ]
+  %g.more = icmp ult i64 %g, %carried
+  br i1 %g.more, label %give.one, label %done
+give.one:
+  %g.start = mul i64 %g, 11
+  %giver = getelementptr i64, ptr %carriers, i64 %g.start
+  %g.read = load i64, ptr %giver
+  %g.source.place = getelementptr i8, ptr %own, i64 %g.read
+  %g.source = load ptr, ptr %g.source.place
+  %g.target = call ptr @find(ptr %table, ptr %giver, i64 4)
+  %g.bytes.place = getelementptr i64, ptr %giver, i64 10
+  %g.bytes = load i64, ptr %g.bytes.place
+  call void @llvm.memcpy.p0.p0.i64(ptr %g.target, ptr %g.source, i64 %g.bytes, i1 false)
+  %g.next = add i64 %g, 1
+  br label %give
+fail:
+  %status.place = getelementptr i64, ptr %table, i64 STATUS
+  store i64 %status, ptr %status.place
+  br label %done
+done:
+  ret void
+}
+
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 """

@@ -11,6 +11,8 @@ The function of a record gets the table and the words:
     kernels                     a slot of the table and an offset for each pointer, then numbers
     call_python                 the number of the callback, the count of pointers, the pointers
     repeat                      runs the records of an inner program again and again, for all pieces
+    repeat_open                 runs them as long as a carried bool is true
+    when                        another function and its words, where a bool in memory has a value
     grid                        runs them at every place of a grid
 
 and in a shared step also the thread, the number of threads and the team:
@@ -42,6 +44,8 @@ FUNCTIONS = (
     "call_python",
     "repeat",
     "repeat_shared",
+    "repeat_open",
+    "when",
     "grid",
     "grid_shared",
     "alone",

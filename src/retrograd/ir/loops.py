@@ -210,6 +210,9 @@ class Repeat:
         pieces: how many times all steps run, each time for a part of axis 0 of what is cut; the
             body is that of one part.
         cut: the positions of the inputs that are cut; all outputs are, if there are pieces.
+        condition: a buffer of one bool, and which value it must have for anything to run.
+        open: the number of steps is not known: the loop goes on as long as the first carried
+            value, a bool, is true. `length` is 1 then.
     """
 
     body: Body
@@ -222,6 +225,8 @@ class Repeat:
     workspace: int
     pieces: int = 1
     cut: frozenset[int] = frozenset()
+    condition: tuple[int, bool] | None = None
+    open: bool = False
 
     @property
     def runs(self) -> int:
@@ -316,6 +321,8 @@ def reads(kernel: Kernel) -> set[int]:
         return {kernel.a.buffer, kernel.b.buffer, *(access.buffer for access in loads)}
     if isinstance(kernel, (Routine, Grid)):
         return {access.buffer for access in kernel.inputs}
+    if isinstance(kernel, Repeat) and kernel.condition is not None:
+        return {*kernel.inputs, kernel.condition[0]}
     return set(kernel.inputs)
 
 

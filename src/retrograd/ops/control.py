@@ -12,10 +12,11 @@ from ..staging import describe, trace
 from ..trace import Array, Recorder, bind, recording, replay
 from .batch_rules import Batched
 from .bodies import evaluate_body, infer_body
+from .choice import cond, while_loop
 from .custom import custom_gradient
 from .loop import scan
 
-__all__ = ["checkpoint", "custom_gradient", "scan"]
+__all__ = ["checkpoint", "cond", "custom_gradient", "scan", "while_loop"]
 
 
 def _checkpoint_jvp(

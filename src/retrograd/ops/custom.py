@@ -154,8 +154,8 @@ def _custom_batch(
         *inputs,
         body=graph,
         count=count,
-        forward=rules.run_forward,
-        backward=rules.run_backward,
+        forward=lambda values: rules.run_forward(values),
+        backward=lambda residuals, cotangents: rules.run_backward(residuals, cotangents),
     )
     return outputs, list(leaving)
 

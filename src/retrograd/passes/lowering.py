@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ..ir import Graph, Node
 from ..ir.loops import Callback, LoopNest, Schedule
 from .attention import lower_attention, lower_attention_gradient
+from .branches import lower_cond, lower_while
 from .contractions import lower_dot
 from .convolutions import lower_conv, plan_borders
 from .indexing import (
@@ -64,6 +65,8 @@ RULES: dict[str, Rule] = {
     "random_fold": lower_random_fold,
     "scan": lower_scan,
     "checkpoint": lower_call,
+    "cond": lower_cond,
+    "while_loop": lower_while,
     "attention": lower_attention,
     "attention_gradient": lower_attention_gradient,
 }
