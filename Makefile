@@ -74,7 +74,7 @@ $(VENV)/.plots: $(VENV)/.made pyproject.toml
 # The optional readers and plots belong to what is tested; PyTorch does not.
 $(VENV)/.dev: $(VENV)/.made pyproject.toml
 	@echo "Installing retrograd and the tools for development"
-	@$(BIN)/python $(PIP_INSTALL) -e '.[dev,images,plots,tables]'
+	@$(BIN)/python $(PIP_INSTALL) -e '.[dev,images,plots,tables,text]'
 	@touch $@
 
 $(ORACLES_VENV)/.made:
