@@ -1,4 +1,4 @@
-"""Vocabularies: what is encoded comes back, what is unknown is told, descriptions are read again."""
+"""Vocabularies: what is encoded comes back, what is unknown is told, descriptions are read."""
 
 from __future__ import annotations
 
