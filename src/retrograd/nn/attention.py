@@ -47,7 +47,7 @@ class MultiHeadAttention(Layer):
         rotary: turn queries and keys by their positions with this base (10000.0 is usual; see
             `nn.rotary`); not when None.
         learned_sink: one more key and value that are trained and that every query may attend to
-            (PyTorch's add_bias_kv), initially normal with the standard deviation of Xavier.
+            (PyTorch's add_bias_kv); initially normal, with the variance 1 over its size.
         zero_sink: one more key and value of zeros (PyTorch's add_zero_attn).
         init: the initialiser of W_q, W_k and W_v.
 
