@@ -136,7 +136,12 @@ def test_a_wrong_memory_plan_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(native, "plan_arena", overlap)
     monkeypatch.setattr(kept, "get_cache", lambda: None)
-    found = bisect_passes(step, *ARGUMENTS)
+
+    def hold_two(x: Any, w: Any) -> Any:
+        hidden = rg.tanh(x @ w)
+        return hidden @ w.T @ w + hidden
+
+    found = bisect_passes(hold_two, *ARGUMENTS)
     assert found.culprits == ("share_memory",) and found.broken is None
 
 

@@ -12,7 +12,7 @@ from ..ops.moments import moments
 from ..ops.promotion import convert
 from ..ops.transcendental import rsqrt
 from ..trace import Array
-from .layer import Layer, as_count, as_flag, as_input, as_number, check_features, place_of
+from .layer import Layer, as_count, as_input, as_number, check_features, place_of
 from .module import Buffer
 
 __all__ = ["BatchNorm", "LayerNorm"]
@@ -106,7 +106,6 @@ class LayerNorm(Layer):
     Args:
         features: the size of the last axis.
         eps: is added to the variance; at least 0.
-        bias: whether there is one.
 
     Shapes: x (..., features), the result the same; weight and bias (features,).
 
@@ -123,14 +122,13 @@ class LayerNorm(Layer):
     """
 
     weight: Array
-    bias: Array | None
+    bias: Array
 
-    def __init__(self, features: int, eps: float = 1e-5, bias: bool = True) -> None:
+    def __init__(self, features: int, eps: float = 1e-5) -> None:
         self.features = as_count(features, "features", "LayerNorm")
         self.eps = as_number(eps, "eps", "LayerNorm", low=0.0)
         self.weight = creation.ones((self.features,))
-        wanted = as_flag(bias, "bias", "LayerNorm")
-        self.bias = creation.zeros((self.features,)) if wanted else None
+        self.bias = creation.zeros((self.features,))
 
     def __call__(self, x: Any) -> Array:
         value = as_input(x, self.weight.type.dtype)
@@ -138,8 +136,7 @@ class LayerNorm(Layer):
         if value.type.size == 0:
             return value
         center, variance = moments(value, -1, keepdims=True)
-        result = (value - center) * rsqrt(variance + self.eps) * self.weight
-        return result if self.bias is None else result + self.bias
+        return (value - center) * rsqrt(variance + self.eps) * self.weight + self.bias
 
     def config(self) -> dict[str, Any]:
-        return {"features": self.features, "eps": self.eps, "bias": self.bias is not None}
+        return {"features": self.features, "eps": self.eps}

@@ -13,19 +13,18 @@ from .epilogues import fuse_epilogues
 from .fold_constants import fold_constants
 from .hoisting import hoist
 from .inner_programs import inline
-from .join_parts import join_parts
 from .merge_equal import merge_equal
 from .remove_dead_code import remove_dead_code
 from .save_sums import save_sums
 from .scalars_first import scalars_first
 from .simplify import simplify
 from .sink_gathers import sink_gathers
+from .split_reductions import split_reductions
 from .turn_dots import turn_dots
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     inline,
     save_sums,
-    join_parts,
     fold_constants,
     simplify,
     merge_equal,
@@ -40,6 +39,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
 SCHEDULE_PASSES: tuple[Callable[[Schedule], Schedule], ...] = (
     drop_dead_stores,
     fuse_epilogues,
+    split_reductions,
 )
 """Each takes a Schedule, of a program or of one inside of it, and gives one that does the same."""
 

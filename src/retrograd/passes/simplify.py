@@ -103,13 +103,21 @@ def _negative(rewriter: Rewriter, node: Node) -> Atom | None:
     return None if inner is None else inner.inputs[0]
 
 
+def _logical_not(rewriter: Rewriter, node: Node) -> Atom | None:
+    inner = rewriter.maker(node.inputs[0], "logical_not")
+    return None if inner is None else inner.inputs[0]
+
+
 def _where(rewriter: Rewriter, node: Node) -> Atom | None:
-    """One branch where the condition is constant or the branches are one."""
+    """One branch where the condition is constant or the branches are one; no `not` in it."""
     condition, a, b = node.inputs
     value = uniform_value(condition)
     if value is not None:
         return a if value else b
-    return a if a is b else None
+    if a is b:
+        return a
+    inner = rewriter.maker(condition, "logical_not")
+    return None if inner is None else rewriter.make("where", inner.inputs[0], b, a)
 
 
 def _cast(rewriter: Rewriter, node: Node) -> Atom | None:
@@ -142,6 +150,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "divide": (_divide,),
     "power": (_power,),
     "negative": (_negative,),
+    "logical_not": (_logical_not,),
     "where": (_where,),
     "cast": (_cast,),
     "stop_gradient": (_identity,),
