@@ -121,9 +121,7 @@ SUMS: list[tuple[str, Callable[[Any], Any], int]] = [
     ("over others", lambda x: rg.sum(rg.broadcast_to(x[:, None], (6, 7, 5)), 0), 1),
     ("of a negative", lambda x: rg.sum(-x, 1), 1),
     ("of a sum", lambda x: rg.sum(rg.sum(x, 0)), 1),
-    ("with kept axes", lambda x: rg.sum(rg.sum(x, 1, keepdims=True), 0), 1),
     ("of one", lambda x: rg.sum(x[:, None], 1), 0),
-    ("of all, reshaped", lambda x: rg.sum(x.reshape(3, 10)), 1),
     ("of integers", lambda x: rg.sum(rg.broadcast_to(x.astype("int64")[None], (300, 6, 5)), 0), 0),
 ]
 

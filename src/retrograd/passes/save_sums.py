@@ -84,23 +84,6 @@ def _sum_of_sum(rewriter: Rewriter, node: Node) -> Atom | None:
     return rewriter.make("sum", inner.inputs[0], axes=tuple(sorted(axes)))
 
 
-def _sum_of_ones(rewriter: Rewriter, node: Node) -> Atom | None:
-    """Of a reshape that adds or drops axes of size 1, or of all elements: without it."""
-    inner, axes = rewriter.maker(node.inputs[0], "reshape"), node.parameters["axes"]
-    if inner is None:
-        return None
-    shape, source = node.inputs[0].type.shape, inner.inputs[0]
-    if len(axes) == len(shape):
-        return rewriter.make("sum", source, axes=tuple(range(source.type.ndim)))
-    if [n for n in shape if n != 1] != [n for n in source.type.shape if n != 1]:
-        return None
-    wide = [axis for axis, size in enumerate(shape) if size != 1]
-    places = [axis for axis, size in enumerate(source.type.shape) if size != 1]
-    gone = tuple(place for axis, place in zip(wide, places, strict=True) if axis in axes)
-    total = rewriter.make("sum", source, axes=gone) if gone else source
-    return rewriter.make("reshape", total, shape=node.outputs[0].type.shape)
-
-
 RULES: dict[str, tuple[Rule, ...]] = {
     "sum": (
         _sum_of_nothing,
@@ -108,7 +91,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
         _sum_of_negative,
         _sum_of_scattered,
         _sum_of_sum,
-        _sum_of_ones,
     ),
 }
 """What is tried on each primitive."""
