@@ -102,7 +102,7 @@ __version__ = VERSION
 # What not every program needs is imported when it is first used: `import retrograd` stays
 # quick. Type checkers read the ordinary imports.
 if _TYPE_CHECKING:
-    from . import losses, metrics, nn, optim, testing
+    from . import losses, metrics, models, nn, optim, testing
     from .data import datasets
     from .train import (
         Callback,
@@ -126,6 +126,7 @@ _LATER = {
     "datasets": ".data.datasets",
     "losses": ".losses",
     "metrics": ".metrics",
+    "models": ".models",
     "nn": ".nn",
     "optim": ".optim",
     "testing": ".testing",
@@ -242,6 +243,7 @@ __all__ = [
     "maximum",
     "mean",
     "metrics",
+    "models",
     "min",
     "minimum",
     "moveaxis",

@@ -64,6 +64,15 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+def register_layer(cls: type[Layer]) -> None:
+    """Let models of this package be described and built by their name, as the layers of `nn` are.
+
+    Args:
+        cls: a Layer whose `config()` has the arguments of its constructor.
+    """
+    LAYERS[cls.__name__] = cls
+
+
 def describe_layer(layer: Module) -> Form:
     """A built-in layer as plain data, without its weights.
 
