@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -285,19 +284,21 @@ def test_a_native_step_writes_into_the_table(name: str) -> None:
         optimizer.update(model, gradients)
         return value
 
-    twin, other = copy.deepcopy(model), MAKERS[name]()
+    twin, other = nn.Embedding(count, 4, sparse=True), MAKERS[name]()
+    twin.load_state(model.named_state())
     random = np.random.default_rng(0)
 
     def addresses() -> list[int]:
         tables = [model.weight, *rg.tree.leaves(optimizer.state)]
         return [t.numpy().ctypes.data for t in tables if t.size == count * 4]
 
-    for number in range(5):
+    optimizer.init(model)
+    for _ in range(4):
         places = rg.array(random.integers(0, count, 16))
-        before = addresses() if number > 1 else None
+        before = addresses()
         step(model, optimizer, places)
         other.update(twin, rg.grad(lambda m, i: (m(i) ** 2).sum())(twin, places))
-        assert before is None or before == addresses()
+        assert before == addresses()
         np.testing.assert_allclose(model.weight, twin.weight, rtol=1e-6, atol=1e-7)
     held = model.weight.numpy()
     copy_of_it = held.copy()

@@ -120,6 +120,10 @@ class CompiledFunction:
             if any(isinstance(leaf.value, Tracer) for leaf in call.leaves):
                 return self.function(*arguments, **keywords)
             program, call = self._find(call, arguments, keywords)
+            if key is not None and Binding.can_bind(call, program.staged):
+                binding = self._bind(key, call, program, arguments)
+                del call  # it holds the Arrays, and what somebody holds is not written over
+                return self._run_bound(binding, arguments)
             inputs = [array.concrete() for array in program.staged.inputs(call)]
             outputs: list[Any] = [
                 _strengthen(Array(value), weak)
@@ -130,14 +134,12 @@ class CompiledFunction:
                 )
             ]
             program.staged.write_back(call, outputs)
-            if key is not None and Binding.can_bind(call, program.staged):
-                self._bind(key, call, program, arguments)
             return program.staged.rebuild(outputs)
         except Exception as error:
             hide_internal_frames(error)
             raise
 
-    def _bind(self, key: Any, call: Call, program: Program, arguments: Sequence[Any]) -> None:
+    def _bind(self, key: Any, call: Call, program: Program, arguments: Sequence[Any]) -> Binding:
         """Remember the places of this call's Arrays, until one of its objects is gone."""
         bindings = self._bindings
 
@@ -145,10 +147,14 @@ class CompiledFunction:
             bindings.pop(key, None)
 
         binding = Binding(call, program.staged, program.execute, arguments, forget)
-        native = program.staged.graph.cache.get("native")
-        if self.executor == "native" and native is not None and not native.poison:
-            binding.bind_native(native)
+        if self.executor == "native" and can_run_native():
+            from . import native
+
+            code = native.get_program(program.staged.graph)
+            if not code.poison:
+                binding.bind_native(code)
         bindings[key] = binding
+        return binding
 
     def _run_bound(self, binding: Binding, arguments: Sequence[Any]) -> Any:
         """Run a program whose inputs and outputs have known places."""
