@@ -36,6 +36,7 @@ help:
 	@echo "make oracles  compare with PyTorch, in an environment of its own (.venv-oracles)"
 	@echo "make bench    time training steps beside PyTorch and JAX, in environments of their own"
 	@echo "make fashion  time Fashion-MNIST to 90 % beside PyTorch: make fashion DATA=FOLDER"
+	@echo "make bench-kernels  time single kernels beside PyTorch, NumPy and the limits of the machine"
 	@echo "make clean    remove the environments and caches"
 	@echo
 	@echo "PYTHON=/path/to/python3 chooses the Python; arguments for pytest: make test ARGS='-k shape'"
@@ -129,6 +130,9 @@ oracles: $(ORACLES_VENV)/.oracles
 
 bench: $(VENV)/.bench $(RIVALS)
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+bench-kernels: $(VENV)/.bench $(filter $(BENCH_TORCH_VENV)/%,$(RIVALS))
+	@$(BIN)/python -m benchmarks.kernels $(ARGS)
 
 fashion: $(VENV)/.bench $(filter-out $(BENCH_JAX_VENV)/.rival,$(RIVALS))
 	@$(BIN)/python -m benchmarks.fashion '$(DATA)' $(ARGS)

@@ -1,266 +1,215 @@
-"""Single contraction kernels against the limits of this machine.
+"""Single kernels of retrograd beside PyTorch and NumPy, and beside the limits of the machine.
 
-    python benchmarks/kernels.py [--only TEXT] [--rounds N] [--numpy] [--json FILE]
+    make bench-kernels [ARGS="--only conv --threads 1,2 --rounds 5 --seconds 0.3 --all --json FILE"]
 
-Each round measures the FMA peak (multiply-adds between registers, on one core) and then every
-kernel once; a kernel's share is the median over the rounds of its speed by the peak of the same
-round, so that a busy machine spoils a round and not the result. The clock is the processor time of
-this thread (all runs on one core). Packing and padding count; the call from Python does not: the
-time of a program that does nothing with the same inputs is subtracted. The result stays in the
-program's memory, as in a training step.
+All sides take turns at each kernel, in processes of their own. A side's time is the quickest call
+of its best round; one thread is measured by its processor time, several by the clock on the wall.
+docs/benchmarks.md says what the figures mean.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
-import statistics
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-import retrograd as rg
-from retrograd.native import NativeProgram
-from retrograd.ops.convolution import conv_p
-from retrograd.report.limits import Peak
+from retrograd.cli.progress import show_parts
+from retrograd.report.limits import Limits, Meter
+from retrograd.report.machine import describe_machine
+from retrograd.runtime.processors import choose_thread_count
 from retrograd.runtime.target import host_target
-from retrograd.trace import bind
 
-NumpyArray = np.ndarray[Any, Any]
+from .kernel_cases import Case, list_main_cases, list_more_cases
+from .run import TORCH_FOLDER, read_count, read_seconds
+from .sides import REST_SECONDS, ROOT, Process, Side, SideError, make_environment, scratch_folder
 
-
-@dataclass(frozen=True)
-class Case:
-    """One kernel: its name, the function that is compiled, the inputs and its arithmetic."""
-
-    name: str
-    function: Callable[..., Any]
-    inputs: tuple[NumpyArray, ...]
-    operations: float
-    numpy: Callable[..., Any] | None = None
+FORMAT = 1
+"""Of the JSON; it changes when a name or a unit does."""
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
-# -- cases ----------------------------------------------------------------------------------------
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench-kernels", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="kernels whose name contains this")
+    parser.add_argument("--all", action="store_true", help="more shapes, those without a goal too")
+    parser.add_argument("--threads", type=read_threads, help="such as 1,2; one and all by default")
+    parser.add_argument("--rounds", type=read_count, default=5, help="turns of each side")
+    parser.add_argument("--seconds", type=read_seconds, default=0.3, help="of a turn")
+    parser.add_argument("--no-rivals", action="store_true", help="measure retrograd alone")
+    parser.add_argument("--torch", type=Path, help="the Python of an environment with PyTorch")
+    parser.add_argument("--json", type=Path, help="write all figures there")
+    return parser.parse_args(arguments)
 
 
-def draw(*shape: int, dtype: Any = np.float32) -> NumpyArray:
-    return np.random.default_rng(0).standard_normal(shape).astype(dtype)
+def read_threads(text: str) -> list[int]:
+    return sorted({read_count(part.strip()) for part in text.split(",")})
 
 
-def corner(result: Any) -> Any:
-    """One element, so that the result itself stays in the program's memory."""
-    return result[(slice(0, 1),) * result.ndim]
+def list_sides(options: argparse.Namespace) -> list[Side]:
+    """Who is measured."""
+    here = Path(sys.executable)
+    sides = [Side("retrograd", here, "benchmarks.side_kernels", (), False, "call")]
+    if options.no_rivals:
+        return sides
+    torch = options.torch or ROOT / TORCH_FOLDER / "bin" / "python"
+    if torch.exists():
+        sides.append(Side("PyTorch", torch, "benchmarks.rivals.kernels_torch", (), True, "call"))
+    else:
+        print(f"{torch} is missing, hence PyTorch too; `make bench-kernels` makes it.")
+    sides.append(Side("NumPy", here, "benchmarks.rivals.kernels_numpy", (), True, "call"))
+    return sides
 
 
-def matmul(
-    rows: int, columns: int, terms: int, left: bool = False, right: bool = False, wide: bool = False
-) -> Case:
-    """`left` and `right` say which operand is transposed."""
-    dtype = np.float64 if wide else np.float32
-    a = draw(*((terms, rows) if left else (rows, terms)), dtype=dtype)
-    b = draw(*((columns, terms) if right else (terms, columns)), dtype=dtype)
-
-    def multiply(x: Any, y: Any) -> Any:
-        return (x.T if left else x) @ (y.T if right else y)
-
-    name = f"matmul {rows}x{columns}x{terms}" + " A^T" * left + " B^T" * right
-    name += " float64" * wide
-    return Case(
-        name, lambda x, y: corner(multiply(x, y)), (a, b), 2.0 * rows * columns * terms, multiply
-    )
+def start(side: Side, threads: int, scratch: Path) -> Process:
+    environment = make_environment(side, scratch)
+    environment |= dict.fromkeys(THREAD_VARIABLES, str(threads))
+    environment["RETROGRAD_THREADS"] = str(threads)
+    if side.name == "NumPy" and host_target().vector_bytes == 64:
+        # On some processors OpenBLAS does not use AVX-512 unless it is told to.
+        environment.setdefault("OPENBLAS_CORETYPE", "SKYLAKEX")
+    return Process(side, {"threads": threads}, scratch, environment)
 
 
-def batched(count: int, rows: int, columns: int, terms: int, right: bool = False) -> Case:
-    a, b = draw(count, rows, terms), draw(count, *((columns, terms) if right else (terms, columns)))
-
-    def multiply(x: Any, y: Any) -> Any:
-        return x @ (y.swapaxes(1, 2) if right else y)
-
-    def compiled(x: Any, y: Any) -> Any:
-        return corner(x @ (rg.transpose(y, (0, 2, 1)) if right else y))
-
-    name = f"batched {count} x {rows}x{columns}x{terms}" + " B^T" * right
-    return Case(name, compiled, (a, b), 2.0 * count * rows * columns * terms, multiply)
-
-
-def convolutions(
-    batch: int, size: int, inner: int, outer: int, kernel: int = 3, stride: int = 1, groups: int = 1
-) -> list[Case]:
-    """Forward and both gradients of one convolution that keeps the size (but for the stride)."""
-    side = (kernel - 1) // 2
-    settings = {
-        "stride": (stride, stride),
-        "padding": ((side, side), (side, side)),
-        "input_dilation": (1, 1),
-        "kernel_dilation": (1, 1),
-        "feature_groups": groups,
-        "batch_groups": 1,
-    }
-    places = (size + 2 * side - kernel) // stride + 1
-    x = draw(batch, size, size, inner)
-    w = draw(kernel, kernel, inner // groups, outer)
-    g = draw(batch, places, places, outer)
-    operations = 2.0 * batch * places**2 * kernel**2 * (inner // groups) * outer
-
-    def gradient(*needed: bool) -> Callable[..., Any]:
-        def compute(x: Any, w: Any, g: Any) -> Any:
-            results = conv_p.backward(((x, w), ()), [g], needed, **settings)
-            return corner(results[needed.index(True)])
-
-        return compute
-
-    name = f"conv {kernel}x{kernel} {inner}->{outer} {size}x{size} batch {batch}"
-    name += (f" stride {stride}" if stride > 1 else "") + (f" groups {groups}" * (groups > 1))
-    forward = lambda x, w: corner(bind(conv_p, x, w, **settings)[0])  # noqa: E731
-    return [
-        Case(f"{name} forward", forward, (x, w), operations),
-        Case(f"{name} by input", gradient(True, False), (x, w, g), operations),
-        Case(f"{name} by kernel", gradient(False, True), (x, w, g), operations),
-    ]
+def measure(
+    case: Case,
+    processes: dict[str, Process],
+    options: argparse.Namespace,
+    advance: Callable[[str], None],
+) -> dict[str, float | None]:
+    """Seconds of the quickest call of each side."""
+    best: dict[str, float | None] = dict.fromkeys(processes)
+    names = list(processes)
+    for number in range(options.rounds):
+        advance(f"{case.name}: round {number + 1} of {options.rounds}")
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            time.sleep(REST_SECONDS)
+            taken = processes[name].ask({"case": case.name, "seconds": options.seconds})["seconds"]
+            if taken is not None:
+                best[name] = min(best[name] or taken, taken)
+    return best
 
 
-def list_cases() -> list[Case]:
-    cases = [matmul(n, n, n) for n in (512, 1000, 1024, 1536, 2048)]
-    cases += [
-        matmul(1024, 1024, 1024, left=True),
-        matmul(1024, 1024, 1024, right=True),
-        matmul(512, 512, 512, wide=True),
-        matmul(128, 256, 784),
-        matmul(784, 256, 128, left=True),
-        matmul(252, 256, 128),
-        matmul(128, 128, 256),
-        matmul(128, 256, 128, right=True),
-        matmul(256, 128, 128, left=True),
-        matmul(128, 10, 128),
-        matmul(128, 10, 128, left=True),
-        matmul(256, 2048, 1024),
-        matmul(256, 2048, 2048),
-        matmul(256, 2048, 2048, right=True),
-        matmul(2048, 2048, 256, left=True),
-        matmul(1, 1024, 1024),
-        matmul(1024, 1, 1024),
-        batched(256, 64, 64, 32, right=True),
-        batched(256, 64, 32, 64),
-    ]
-    for arguments in ((64, 32, 16, 16), (64, 16, 32, 32), (64, 8, 64, 64), (64, 28, 1, 16)):
-        cases += convolutions(*arguments)
-    cases += convolutions(64, 14, 16, 32)
-    cases += convolutions(64, 32, 16, 32, stride=2)
-    cases += convolutions(64, 32, 16, 32, kernel=1, stride=2)
-    cases += convolutions(16, 32, 64, 64, groups=64)
-    cases += convolutions(16, 56, 64, 64)
-    return cases
-
-
-# -- limits ---------------------------------------------------------------------------------------
-
-
-def measure_bandwidth() -> float:
-    """GB/s of a copy that does not fit in the caches (reads and writes)."""
-    source, target = np.ones(1 << 25, np.float32), np.empty(1 << 25, np.float32)
-    best = float("inf")
-    for _ in range(5):
-        begin = time.thread_time()
-        np.copyto(target, source)
-        best = min(best, time.thread_time() - begin)
-    return 2 * source.nbytes / best / 1e9
-
-
-# -- measuring ------------------------------------------------------------------------------------
-
-
-class Prepared:
-    """A compiled case that can be run again and again on the same memory."""
-
-    def __init__(self, case: Case, compare: bool) -> None:
-        self.case = case
-        graph = rg.compile(lambda *values: case.function(*values)).graph(
-            *map(rg.array, case.inputs)
-        )
-        begin = time.perf_counter()
-        self.program = NativeProgram(graph)
-        self.compile_time = time.perf_counter() - begin
-        nothing = rg.compile(lambda *values: corner(values[0]))
-        self.nothing = NativeProgram(nothing.graph(*map(rg.array, case.inputs)))
-        self.compare = compare and case.numpy is not None
-        self.speeds: list[float] = []
-        self.shares: list[float] = []
-        self.numpy_speeds: list[float] = []
-        once = self._time(lambda: self.program.run(case.inputs), 1)
-        self.repeats = max(3, min(200, int(0.02 / max(once, 1e-6))))
-
-    def _time(self, run: Callable[[], Any], repeats: int) -> float:
-        best = float("inf")
-        for _ in range(repeats):
-            begin = time.thread_time()
-            run()
-            best = min(best, time.thread_time() - begin)
-        return best
-
-    def measure(self, peak: float) -> None:
-        taken = self._time(lambda: self.program.run(self.case.inputs), self.repeats)
-        taken -= self._time(lambda: self.nothing.run(self.case.inputs), self.repeats)
-        self.speeds.append(self.case.operations / taken / 1e9)
-        width = self.case.inputs[0].itemsize
-        self.shares.append(self.speeds[-1] / (peak * 4 / width))
-        if self.compare:
-            taken = self._time(lambda: self.case.numpy(*self.case.inputs), self.repeats)  # type: ignore[misc]
-            self.numpy_speeds.append(self.case.operations / taken / 1e9)
-
-    def summary(self) -> dict[str, Any]:
-        result: dict[str, Any] = {
-            "name": self.case.name,
-            "gflops": statistics.median(self.speeds),
-            "share": statistics.median(self.shares),
-            "compile_ms": 1e3 * self.compile_time,
-            "llvm_ms": 1e3 * self.program.times.llvm,
-            "kernels": len(self.program.schedule.kernels),
-            "callbacks": len(self.program.callbacks),
-        }
-        if self.numpy_speeds:
-            result["numpy_gflops"] = statistics.median(self.numpy_speeds)
-        return result
+def find_limit(case: Case, limits: Limits, threads: int) -> float:
+    """The least seconds: by multiply-adds for contractions, by memory for all else."""
+    everywhere = threads >= limits.threads
+    peak = limits.peak_all if everywhere else threads * limits.peak
+    bandwidth = limits.bandwidth_all if everywhere else limits.bandwidth
+    if case.flops:
+        return case.flops * (2 if case.wide else 1) / peak
+    return case.bytes / bandwidth
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="cases whose name contains this")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--numpy", action="store_true", help="measure NumPy's matmul too")
-    parser.add_argument("--json", type=Path, help="write the results there")
-    options = parser.parse_args(arguments)
-    target = host_target()
-    peak_of_core = Peak()
-    prepared = [Prepared(c, options.numpy) for c in list_cases() if options.only in c.name]
-    peaks = []
-    for _ in range(options.rounds):
-        for item in prepared:
-            peaks.append(peak_of_core.measure() / 1e9)
-            item.measure(peaks[-1])
-    peak, bandwidth = max(peaks, default=peak_of_core.measure() / 1e9), measure_bandwidth()
-    print(f"{target.cpu}, {8 * target.vector_bytes} bits, {platform.platform()}")
-    print(f"one core: FMA peak {peak:.0f} GFLOP/s in float32; copying {bandwidth:.0f} GB/s")
-    results = [item.summary() for item in prepared]
-    for result in results:
-        line = f"{result['name']:52} {result['gflops']:7.1f} GFLOP/s {100 * result['share']:5.1f} %"
-        line += f"  compile {result['compile_ms']:5.1f} ms, {result['kernels']} kernels"
-        if result["callbacks"]:
-            line += f", {result['callbacks']} in NumPy"
-        if "numpy_gflops" in result:
-            line += f"  NumPy {result['numpy_gflops']:.0f}"
-        print(line)
+    options = parse(arguments)
+    cases = [*list_main_cases(), *(list_more_cases() if options.all else [])]
+    cases = [case for case in cases if options.only in case.name]
+    if not cases:
+        print(f"no kernel's name contains {options.only!r}", file=sys.stderr)
+        return 2
+    cores = choose_thread_count()
+    counts = options.threads or sorted({1, cores})
+    sides = list_sides(options)
+    meter = Meter(cores)
+    limits = meter.measure()
+    machine = describe_machine()
+    found: list[tuple[int, Case, dict[str, float | None]]] = []
+    versions: dict[str, str] = {}
+    try:
+        with show_parts(len(counts) * len(cases) * options.rounds) as advance:
+            for threads in counts:
+                with scratch_folder() as scratch:
+                    processes = {side.name: start(side, threads, scratch) for side in sides}
+                    try:
+                        for process in processes.values():
+                            versions |= process.prepared.get("versions", {})
+                        for case in cases:
+                            found.append(
+                                (threads, case, measure(case, processes, options, advance))
+                            )
+                            limits = limits.raise_to(meter.measure(1))
+                    finally:
+                        for process in processes.values():
+                            process.close()
+    except SideError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped: nothing is reported", file=sys.stderr)
+        return 130
+    report = to_json(machine, versions, limits, options, found)
+    print(format_report(report), flush=True)
     if options.json:
-        machine = {"cpu": target.cpu, "vector_bits": 8 * target.vector_bytes, "peak": peak}
-        machine |= {"bandwidth": bandwidth, "platform": platform.platform()}
-        machine |= {"python": platform.python_version(), "numpy": np.__version__}
-        options.json.write_text(json.dumps({"machine": machine, "kernels": results}, indent=1))
+        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def to_json(
+    machine: dict[str, Any],
+    versions: dict[str, str],
+    limits: Limits,
+    options: argparse.Namespace,
+    found: list[tuple[int, Case, dict[str, float | None]]],
+) -> dict[str, Any]:
+    """All that was measured: seconds, FLOPs, bytes."""
+    kernels = []
+    for threads, case, best in found:
+        limit = find_limit(case, limits, threads)
+        kernels.append(
+            {
+                "name": case.name,
+                "threads": threads,
+                "flops": case.flops,
+                "bytes": case.bytes,
+                "bound": case.bound,
+                "limit": limit,
+                "goal": case.goal,
+                "seconds": best,
+                "of_limit": {n: None if s is None else limit / s for n, s in best.items()},
+            }
+        )
+    return {
+        "format": FORMAT,
+        "machine": machine | {"load_after": os.getloadavg()[0]},
+        "versions": versions,
+        "options": {"rounds": options.rounds, "seconds": options.seconds},
+        "limits": limits.as_dict(),
+        "kernels": kernels,
+    }
+
+
+def format_report(report: dict[str, Any]) -> str:
+    """The figures as lines of text."""
+    machine, limits = report["machine"], report["limits"]
+    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    one, both = limits["peak"] / 1e9, limits["peak_all"] / 1e9
+    memory, together = limits["bandwidth"] / 1e9, limits["bandwidth_all"] / 1e9
+    lines = [
+        f"{machine['cpu']}, {limits['threads']} cores, {machine['system']}; {versions}",
+        f"multiply-adds {one:.0f} GFLOP/s on one core, {both:.0f} on all",
+        f"memory {memory:.0f} GB/s on one core, {together:.0f} on all",
+        f"load {machine['load']:.1f} before, {machine['load_after']:.1f} after",
+    ]
+    names = list(report["kernels"][0]["seconds"])
+    heading = f"{'threads':>7}  {'kernel':<46}" + "".join(f"{name:>22}" for name in names)
+    lines += ["", heading + f"{'goal':>8}"]
+    for kernel in report["kernels"]:
+        line = f"{kernel['threads']:>7}  {kernel['name']:<46}"
+        work, unit = (kernel["flops"], "GFLOP/s") if kernel["flops"] else (kernel["bytes"], "GB/s")
+        for name in names:
+            seconds, share = kernel["seconds"][name], kernel["of_limit"][name]
+            cell = (
+                "" if seconds is None else f"{work / seconds / 1e9:.0f} {unit} {100 * share:.0f} %"
+            )
+            line += f"{cell:>22}"
+        goal = "" if kernel["goal"] is None else f"{100 * kernel['goal']:.0f} %"
+        lines.append(line + f"{goal:>8}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

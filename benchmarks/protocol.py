@@ -71,6 +71,63 @@ def measure_block(session: Session, steps: int) -> float:
     return (time.perf_counter() - begin) / done
 
 
+class Kernels(ABC):
+    """A side that runs single kernels."""
+
+    @abstractmethod
+    def prepare(self) -> dict[str, Any]:
+        """Set the number of threads; versions."""
+
+    @abstractmethod
+    def load(self, name: str) -> list[Callable[[], Any]]:
+        """What computes a case, in all forms of which the best is to be taken; [] if nothing can.
+
+        The results may be left where they are, and written over by the next call.
+        """
+
+
+def serve_kernels(make: Callable[[dict[str, Any]], Kernels]) -> None:
+    """Answer `{"case": name, "seconds": s}` with the seconds of a call, until the input ends.
+
+    One thread is measured by its processor time, several by the clock on the wall.
+    """
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def answer(message: dict[str, Any]) -> None:
+        answers.write(json.dumps(message) + "\n")
+        answers.flush()
+
+    settings = json.loads(sys.argv[1])
+    clock = time.thread_time if settings["threads"] == 1 else time.perf_counter
+    side = make(settings)
+    answer(side.prepare())
+    loaded, forms = "", []
+    for line in sys.stdin:
+        order = json.loads(line)
+        if order["case"] != loaded:
+            forms.clear()  # the memory of the case before
+            loaded, forms = order["case"], side.load(order["case"])
+            if len(forms) > 1:
+                forms = [min(forms, key=lambda run: measure_calls(run, clock, 0.2))]
+        taken = measure_calls(forms[0], clock, order["seconds"]) if forms else None
+        answer({"seconds": taken})
+
+
+def measure_calls(run: Callable[[], Any], clock: Callable[[], float], seconds: float) -> float:
+    """Seconds of the quickest call, after one that does not count."""
+    run()
+    best = float("inf")
+    end = time.perf_counter() + seconds
+    calls = 0
+    while calls < 3 or time.perf_counter() < end:
+        begin = clock()
+        run()
+        best = min(best, clock() - begin)
+        calls += 1
+    return best
+
+
 def serve(make: Callable[[dict[str, Any]], Session]) -> None:
     """Answer the orders that come on standard input, until the last."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")

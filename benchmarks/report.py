@@ -122,7 +122,7 @@ def _head(report: dict[str, Any]) -> Iterator[str]:
     yield ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     yield (
         f"FMA peak {limits['peak'] / 1e9:.0f} GFLOP/s on one core, "
-        f"{limits['peak_all'] / 1e9:.0f} on all; copying {limits['bandwidth'] / 1e9:.0f} GB/s on "
+        f"{limits['peak_all'] / 1e9:.0f} on all; memory {limits['bandwidth'] / 1e9:.0f} GB/s on "
         f"one core, {limits['bandwidth_all'] / 1e9:.0f} on all"
     )
     load = "" if machine["load"] is None else f"; load of the machine before: {machine['load']:.1f}"

@@ -48,7 +48,7 @@ def bench(
 
     A step is forward, backward and an update with Adam on one batch. The limit is the larger of
     two times: its multiplications and additions at the speed of multiply-adds in registers, and
-    the bytes of parameters, moments and batch at the speed of a copy in memory. Both are measured.
+    the bytes of parameters, moments and batch at the speed of memory. Both are measured.
 
     Examples:
 
@@ -163,7 +163,7 @@ def _show_table(
     output.say(f"{machine['cpu']}, {cores}, {machine['system']}")
     output.say(
         f"multiply-adds {limits.peak / 1e9:.0f} GFLOP/s on one core, {limits.peak_all / 1e9:.0f} "
-        f"on all; copies {limits.bandwidth_all / 1e9:.0f} GB/s"
+        f"on all; memory {limits.bandwidth_all / 1e9:.0f} GB/s"
     )
     output.say()
     rows = [["", "trace + compile", "step", "best", "limit", "of limit", "samples/s", "network"]]

@@ -13,24 +13,32 @@ UNROLLED = 4
 """Vectors that one turn of the loop copies."""
 
 
-def write_copy(target: Any) -> str:
-    """The module of `copy(ptr source, ptr target, i64 bytes, i64 times)`: whole vectors."""
+def write_copies(target: Any) -> str:
+    """The module of `copy` and `negate`, each of (ptr source, ptr target, i64 bytes, i64 times).
+
+    Whole vectors of floats; where target is source, memory is updated in place.
+    """
+    module = Module()
+    module.functions = [_write_copy(target, name) for name in ("copy", "negate")]
+    return module.text()
+
+
+def _write_copy(target: Any, name: str) -> Function:
     kind, step = f"<{target.lanes(4)} x float>", target.vector_bytes
     arguments = [("ptr", "%source"), ("ptr", "%target"), ("i64", "%bytes"), ("i64", "%times")]
-    f = Function("copy", arguments, result="i64")
+    f = Function(name, arguments, result="i64")
     with f.loop("0", "%times"), f.loop("0", "%bytes", UNROLLED * step) as at:
         places = [f.emit(f"add i64 {at}, {n * step}") for n in range(UNROLLED)]
         values = []
         for place in places:
             address = f.emit(f"getelementptr i8, ptr %source, i64 {place}")
-            values.append(f.emit(f"load {kind}, ptr {address}, align {step}"))
+            value = f.emit(f"load {kind}, ptr {address}, align {step}")
+            values.append(value if name == "copy" else f.emit(f"fneg {kind} {value}"))
         for place, value in zip(places, values):
             address = f.emit(f"getelementptr i8, ptr %target, i64 {place}")
             f.do(f"store {kind} {value}, ptr {address}, align {step}")
     f.do("ret i64 0")
-    module = Module()
-    module.functions.append(f)
-    return module.text()
+    return f
 
 
 def write_peak(target: Any) -> tuple[str, int, float]:

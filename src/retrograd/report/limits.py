@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..codegen.peak import write_copy, write_peak
+from ..codegen.peak import write_copies, write_peak
 from ..runtime import jit, kept
 from ..runtime.target import host_target
 
@@ -30,9 +30,10 @@ class Limits:
     Args:
         threads: how many cores "all" are.
         peak, peak_all: FLOP/s of float32 multiply-adds in registers, on one core and on all.
-        bandwidth, bandwidth_all: bytes/s of a copy in memory (reads and writes).
-        caches: the same of smaller copies: (bytes that each thread works on, bytes/s on one core,
-            bytes/s on all).
+        bandwidth, bandwidth_all: bytes/s in memory (reads and writes), the better of a copy and of
+            an update in place.
+        caches: the same of copies inside of caches: (bytes that each thread works on, bytes/s on
+            one core, bytes/s on all).
     """
 
     threads: int
@@ -105,12 +106,13 @@ class Peak:
         return self._operations / best
 
 
-class CachedCopy:
-    """Copies inside of the caches of one core."""
+class Copies:
+    """Copies inside of the caches of one core, and updates of memory in place."""
 
     def __init__(self) -> None:
-        self._library = jit.load(kept.assemble(write_copy(host_target())), ["copy"])
-        self._function = jit.function(self._library, "copy", 4)
+        library = jit.load(kept.assemble(write_copies(host_target())), ["copy", "negate"])
+        self._library = library
+        self._copy, self._negate = (jit.function(library, n, 4) for n in ("copy", "negate"))
         self._memory = np.ones(max(CACHED_BYTES) + 256, np.uint8)
         self._address = -(-self._memory.ctypes.data // 128) * 128
 
@@ -119,9 +121,15 @@ class CachedCopy:
         best, times = float("inf"), CACHED_WORK // size
         for _ in range(repeats):
             begin = time.thread_time()
-            self._function(self._address, self._address + size // 2, size // 2, times)
+            self._copy(self._address, self._address + size // 2, size // 2, times)
             best = min(best, time.thread_time() - begin)
         return times * size / best
+
+    def update(self, array: np.ndarray[Any, Any]) -> None:
+        """Read and write every element once, but for a few at the ends."""
+        start = -(-array.ctypes.data // 256) * 256
+        size = (array.ctypes.data + array.nbytes - start) // 256 * 256
+        self._negate(start, start, size, 1)
 
 
 class Meter:
@@ -130,7 +138,7 @@ class Meter:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._peaks = [Peak() for _ in range(threads)]
-        self._copies = [CachedCopy() for _ in range(threads)]
+        self._copies = [Copies() for _ in range(threads)]
         # Split before it is measured, so that "one core" and "all" copy the same bytes.
         part = COPIED_BYTES // 4 // threads
         self._arrays = [
@@ -180,17 +188,27 @@ class Meter:
         return sum(speeds)
 
     def _measure_copies(self, threads: int) -> float:
-        """Bytes/s of all threads together, by the clock on the wall."""
+        """Bytes/s of all threads together, by the clock on the wall: the better of a copy and of
+        an update in place, which need not read what it writes."""
         shares = [self._arrays[n::threads] for n in range(threads)]
 
-        def work(number: int) -> None:
+        def copy(number: int) -> None:
             for source, target in shares[number]:
                 np.copyto(target, source)
 
-        begin = time.perf_counter()
-        run_together([lambda n=n: work(n) for n in range(threads)])  # type: ignore[misc]
-        moved = 2 * sum(source.nbytes for source, _ in self._arrays)
-        return moved / (time.perf_counter() - begin)
+        def update(number: int) -> None:
+            for pair in shares[number]:
+                for array in pair:
+                    self._copies[number].update(array)
+
+        moved = [2 * sum(source.nbytes for source, _ in self._arrays)]
+        moved.append(2 * moved[0])
+        speeds = []
+        for work, size in zip((copy, update), moved):
+            begin = time.perf_counter()
+            run_together([lambda n=n, work=work: work(n) for n in range(threads)])  # type: ignore[misc]
+            speeds.append(size / (time.perf_counter() - begin))
+        return max(speeds)
 
 
 def run_together(jobs: list[Callable[[], None]]) -> None:

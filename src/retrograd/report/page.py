@@ -157,7 +157,7 @@ def _write_profile(report: Report, profile: Profile, most: int | None) -> Iterat
         for size, one, together in limits.caches
     )
     yield f"limits      {cores}: {peak / 1e9:.0f} GFLOP/s of multiply-adds;"
-    yield f"            copies {bandwidth / 1e9:.0f} GB/s in memory, {caches}"
+    yield f"            {bandwidth / 1e9:.0f} GB/s in memory, {caches}"
     yield ""
     groups: dict[tuple[object, ...], list[int]] = {}
     for number, (kernel, _) in enumerate(pairs):
@@ -209,7 +209,7 @@ def _tell_group(pairs: Sequence[tuple[KernelReport, KernelTime]]) -> list[str]:
 def _tell(kernel: KernelReport) -> list[str]:
     """What it is, its shape, its place, what it updates, its FLOPs and bytes."""
     text = "  " * kernel.depth + kernel.what
-    if kernel.what == "fused loop":
+    if kernel.what == "fused loop" or kernel.kind == "contraction":
         text = "  " * kernel.depth + kernel.operations_text
     place = _name_places(kernel.paths) or cut(kernel.place, WIDEST[2])
     cells = [cut(cell, width) for cell, width in zip((text, kernel.shape), WIDEST)]
