@@ -11,12 +11,13 @@ from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..ir import ArrayType, Graph, Variable
 from ..ir.types import int32
 from ..staging import build_result, describe, describe_result, trace
-from ..trace import Array, bind
+from ..trace import Array
 from ..tree import map as map_tree
+from . import comparison
+from .chunks import run_steps
 from .elementwise import zeros_of
 from .promotion import as_array
 from .random import default_generator, fold_state
-from .scan import scan_p
 
 
 def scan(
@@ -25,6 +26,9 @@ def scan(
     xs: Any,
     length: int | None = None,
     reverse: bool = False,
+    *,
+    truncate: int | None = None,
+    checkpoint_every: int | None = None,
 ) -> tuple[Any, Any]:
     """A loop with state over the leading axis: `carry, y[t] = function(carry, x[t])`.
 
@@ -37,6 +41,11 @@ def scan(
         xs: a tree of Arrays with the steps on their leading axis; None with `length`.
         length: the number of steps, needed only without `xs`.
         reverse: from the last step to the first.
+        truncate: gradients do not flow through the carry into step k, 2 k, ... in the order in
+            which the steps run (truncated backpropagation through time). Values are the same.
+        checkpoint_every: keep only the carry of every k-th step for the gradient, and compute the
+            steps between again when it is needed: memory for about `length / k` carries and the
+            inner values of k steps, for one more forward pass. Values and gradients are the same.
 
     Returns:
         The last carry, and the outputs stacked along a new leading axis.
@@ -44,6 +53,11 @@ def scan(
     Raises:
         ShapeError: leading axes differ, or the carry changes its type.
         StateError: the function changes a Module.
+        ArgumentError: there is no number of steps, or `truncate` or `checkpoint_every` is not a
+            positive integer.
+
+    Source: R. Williams, J. Peng, An efficient gradient-based algorithm for on-line training of
+    recurrent network trajectories, Neural Computation 2 (1990), for truncation.
 
     Example:
         >>> import retrograd as rg
@@ -56,11 +70,16 @@ def scan(
     carry_template = describe_result(_as_arrays(init), carry_leaves)
     x_template = describe_result(_as_arrays(xs), x_leaves)
     steps = _check_length(x_leaves, length)
+    for name, number in (("truncate", truncate), ("checkpoint_every", checkpoint_every)):
+        _check_count(name, number)
     types = [x.type.with_shape(x.type.shape[1:]) for x in x_leaves]
 
     draws: list[bool] = []
 
     def step(carry: list[Array], x: list[Array], index: Array) -> Any:
+        if truncate is not None:
+            done = steps - 1 - index if reverse else index
+            carry = _cut_gradients(carry, done, truncate)
         with fold_state(index) as drawn:
             result = function(build_result(carry_template, carry), build_result(x_template, x))
         draws.extend(drawn)
@@ -97,21 +116,32 @@ def scan(
     if not _uses(body, body.inputs[-1]):
         body = Graph(body.inputs[:-1], body.nodes, body.outputs, body.name)
         sequences.pop()
-    results = bind(
-        scan_p,
-        *captured,
-        *carry_leaves,
-        *sequences,
-        body=body,
-        constants=len(captured),
-        carry=count,
-        length=steps,
-        reverse=reverse,
+    results = run_steps(
+        body, captured, carry_leaves, sequences, steps, reverse, checkpoint_every or steps
     )
     return (
         build_result(carry_template, results[:count]),
         build_result(staged.result[2][1], results),
     )
+
+
+def _check_count(name: str, number: Any) -> None:
+    if number is None:
+        return
+    whole = hasattr(number, "__index__") and not isinstance(number, bool)
+    if not whole or number.__index__() < 1:
+        raise ArgumentError(f"scan: {name} must be a positive integer, received {number!r:.40}.")
+
+
+def _cut_gradients(carry: list[Array], done: Array, truncate: int) -> list[Array]:
+    """The carry, constant for the gradient where a multiple of `truncate` steps is done."""
+    at_border = comparison.logical_and(comparison.greater(done, 0), done % truncate == 0)
+    return [
+        comparison.where(at_border, comparison.stop_gradient(value), value)
+        if value.type.floating
+        else value
+        for value in carry
+    ]
 
 
 def _uses(graph: Graph, variable: Variable) -> bool:
