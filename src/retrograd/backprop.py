@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from .ir import Constant, Graph, Node, Variable, prune
+from .ir.residuals import compute_late
 from .ops.arithmetic import accumulate
 from .ops.elementwise import zeros_like
 from .trace import (
     Array,
     Recorder,
+    Tracer,
     bind,
     get_transforms,
     origin_of,
@@ -163,27 +165,34 @@ def differentiate(graph: Graph, wanted: Sequence[int | Variable]) -> Graph:
         return prune(recorder.finish([*outputs, *gradients]))
 
 
-def split(graph: Graph, positions: Sequence[int]) -> tuple[Graph, Graph, int]:
+def split(graph: Graph, positions: Sequence[int], once: bool = False) -> tuple[Graph, Graph, int]:
     """The gradient by some of the inputs as two programs, see `Transforms.split`.
 
     The backward half is recorded inside the forward half: the forward values that it captures
-    are the residuals.
+    are the residuals. Where it runs `once` for each run of the forward half, it computes for
+    itself what is cheap to compute from other residuals.
     """
     wanted = [graph.inputs[position] for position in positions]
     forward = Recorder(f"{graph.name}_forward", abstract="a gradient program")
     with recording(forward):
         inputs: list[Array] = [forward.add_input(v.type, v.name) for v in graph.inputs]
         outputs, steps = walk_forward(graph, inputs, wanted)
+        own = len(forward.nodes)
         backward = Recorder(f"{graph.name}_backward", abstract="a gradient program")
         with recording(backward):
             cotangents = add_cotangent_inputs(backward, graph)
             anchored = [c for c in cotangents if c is not None]
             gradients = walk_backward(graph, steps, cotangents, wanted)
             half = backward.finish(fill_zeros(wanted, gradients))
-        residuals = backward.captured_arrays()
-        count = len(anchored)
-        reordered = (*half.inputs[count:], *half.inputs[:count])
-        backward_graph = prune(Graph(reordered, half.nodes, half.outputs, half.name))
+        captured = [(array.atom, name) for array, name in backward.captured.values()]
+        nodes: list[Node] = []
+        if once:
+            repeated = [n for n in forward.nodes[:own] if n.primitive.name == "broadcast"]
+            late, atoms = forward.nodes[own:], [forward.lift(output) for output in outputs]
+            nodes, captured = compute_late([*repeated, *late], atoms, captured)
+        residuals = [Tracer(forward, value) for value, _ in captured]
+        given = (*(name for _, name in captured), *half.inputs[: len(anchored)])
+        backward_graph = prune(Graph(given, (*nodes, *half.nodes), half.outputs, half.name))
         forward_graph = prune(forward.finish([*outputs, *residuals]))
     return forward_graph, backward_graph, len(residuals)
 

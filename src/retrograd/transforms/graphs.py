@@ -19,7 +19,7 @@ class _Transforms:
     def split(self, graph: Graph, wanted: Sequence[int]) -> tuple[Graph, Graph, int]:
         key = f"split {tuple(wanted)}"
         if key not in graph.cache:
-            graph.cache[key] = backprop.split(graph, wanted)
+            graph.cache[key] = backprop.split(graph, wanted, once=True)
         return graph.cache[key]
 
     def jvp(self, graph: Graph, active: Sequence[int]) -> tuple[Graph, tuple[int, ...]]:
