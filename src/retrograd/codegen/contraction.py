@@ -16,14 +16,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from itertools import product
 
-from ..ir.loops import Access, Contraction
+from ..ir.loops import Contraction
+from .addresses import Addresses, Cell
 from .emit import Function, kernel_function, scalar_type, vector_of
 from .epilogue import EpilogueEmitter
 from .loops import list_accesses
-from .tiles import Plan
+from .tiles import Plan, count_steps
 from .vectors import Value, VectorMath, add_lanes, load_vector, mask_of, store_vector
-
-Cell = tuple[int, ...]
 
 
 class ContractionEmitter:
@@ -48,12 +47,21 @@ class ContractionEmitter:
         self.lane_axis = None if plan.across else plan.vector
         # Where a tile begins along each axis, and how much of it the tile covers.
         self.index: dict[int, str] = {}
+        self.at = Addresses(contraction, plan, self.f, self.index)
         self.size = [1] * len(contraction.extents)
         self.tail: int | None = None
         # The range of the axis that is cut into strips, while a strip is walked.
         self.strip: tuple[str, str] | None = None
         self.begun: list[str] = []
-        self.skipped: str | None = None  # rows of a tile that the one before has done
+        # What is given at run time: the extent of an axis, and the strips along it.
+        first = 2 * (2 + len(outside))
+        self.extent = self.f.number(first) if plan.free is not None else ""
+        self.length = str(plan.strip)
+        if plan.cut and plan.reduced[plan.level] == plan.free:
+            self.length = self.f.number(first + 1)
+        # Rows of a tile that the one before has done: all of them, or the sums of this chunk.
+        self.skipped: str | None = None
+        self.done: str | None = None
 
     def emit(self) -> Function:
         if self.epilogue is None:
@@ -65,17 +73,9 @@ class ContractionEmitter:
 
     # -- chunks of the reduction ------------------------------------------------------------------
 
-    @property
-    def chunked(self) -> bool:
-        return self._is_cut(self.plan.level) or self.plan.level > 0
-
-    def _is_cut(self, level: int) -> bool:
-        reduced = self.plan.reduced
-        return bool(reduced) and self._steps_end(reduced[level]) > self.plan.strip
-
     def _chunks(self, level: int, inside: Callable[[], None]) -> None:
         """The loops over chunks."""
-        if level == self.plan.level and not self._is_cut(level):
+        if level == self.plan.level and not self.plan.cut:
             inside()
             return
         axis = self.plan.reduced[level]
@@ -87,9 +87,9 @@ class ContractionEmitter:
                 self.begun.pop()
             return
         end = self._steps_end(axis)
-        with self.f.loop("0", str(end), self.plan.strip, "strip") as start:
-            stop = self.f.emit(f"add i64 {start}, {self.plan.strip}")
-            if end % self.plan.strip:
+        with self.f.loop("0", end, self.length, "strip") as start:
+            stop = self.f.emit(f"add i64 {start}, {self.length}")
+            if axis == self.plan.free or int(end) % self.plan.strip:
                 stop = self._least(stop, end)
             self.strip = start, stop
             self.begun.append(start)
@@ -97,18 +97,18 @@ class ContractionEmitter:
             self.begun.pop()
             self.strip = None
 
-    def _steps_end(self, axis: int) -> int:
+    def _steps_end(self, axis: int) -> str:
         """Where the whole steps along a reduced axis end; lanes that are left over come after."""
-        extent = self.c.extents[axis]
-        if self.plan.across and axis == self.plan.vector:
-            return extent // self.plan.lanes * self.plan.lanes
-        return extent
+        if axis == self.plan.free:
+            return self.extent
+        plan = self.plan
+        return str(count_steps(self.c, axis, plan.vector, plan.across, plan.lanes))
 
     def _each(self, axis: int) -> AbstractContextManager[str]:
-        return self.f.loop("0", str(self.c.extents[axis]), 1, f"x{axis}_")
+        return self.f.loop("0", self._steps_end(axis), 1, f"x{axis}_")
 
-    def _least(self, value: str, limit: int) -> str:
-        return self.f.call("i64", "llvm.umin.i64", ("i64", value), ("i64", str(limit)))
+    def _least(self, value: str, limit: str) -> str:
+        return self.f.call("i64", "llvm.umin.i64", ("i64", value), ("i64", limit))
 
     # -- the output -------------------------------------------------------------------------------
 
@@ -121,13 +121,16 @@ class ContractionEmitter:
         if axis == self.lane_axis:
             self._columns(position)
             return
+        if axis == self.plan.free:
+            self._rows(axis, position)
+            return
         extent = self.c.extents[axis]
         count = min(self.plan.tile[axis], extent)
         whole = extent // count * count
         # A last tile that overlaps the one before spares a variant of the code. It gives the same
         # values again, but a sum over chunks must not be added to twice, and what an epilogue
         # reads may be gone: that is done by rows, and leaves those out that were done before.
-        overlap = whole < extent and (self.epilogue is not None or not self.chunked)
+        overlap = whole < extent and (self.epilogue is not None or not self.plan.chunked)
         skips = overlap and self.epilogue is not None and self.epilogue.only_once
         if skips and self.epilogue is not None and axis != self.epilogue.row_axis:
             overlap = skips = False
@@ -136,7 +139,7 @@ class ContractionEmitter:
             self._place(axis, "0", count, position)
         else:
             with self.f.loop("0", str(stop), count, f"x{axis}_") as index:
-                start = self._least(index, extent - count) if overlap else index
+                start = self._least(index, str(extent - count)) if overlap else index
                 if skips:
                     self.skipped = self.f.emit(f"sub i64 {index}, {start}")
                 self._place(axis, start, count, position)
@@ -144,6 +147,26 @@ class ContractionEmitter:
                     self.skipped = None
         if stop < extent:
             self._place(axis, str(whole), extent - whole, position)
+
+    def _rows(self, axis: int, position: int) -> None:
+        """Tiles up to an extent that is given at run time; it is not less than a tile.
+
+        The last tile overlaps the one before. Where chunks are added to the output, it leaves the
+        rows alone that have been added to; where an epilogue must not be done twice, it leaves
+        them out.
+        """
+        count = self.plan.tile[axis]
+        with self.f.loop("0", self.extent, count, f"x{axis}_") as index:
+            start = index
+            if count > 1:
+                start = self._least(index, self.f.emit(f"sub i64 {self.extent}, {count}"))
+                before = self.f.emit(f"sub i64 {index}, {start}")
+                if self.epilogue is None:
+                    self.done = before if self.plan.chunked else None
+                elif self.epilogue.only_once:
+                    self.skipped = before
+            self._place(axis, start, count, position)
+            self.done = self.skipped = None
 
     def _place(self, axis: int, start: str, size: int, position: int) -> None:
         self.index[axis], self.size[axis] = start, size
@@ -174,7 +197,7 @@ class ContractionEmitter:
         free = self.plan.order
         cells = list(product(*(range(self.size[axis]) for axis in free)))
         slots = {cell: self.f.reserve(self.kind) for cell in cells}
-        if self.epilogue is None or not self.chunked:
+        if self.epilogue is None or not self.plan.chunked:
             self._sum_chunk(slots)
         else:
             before = {cell: self.f.reserve(self.kind) for cell in cells}
@@ -187,8 +210,8 @@ class ContractionEmitter:
             zero = self.math.constant(0, self.c.dtype)
             self.f.do(f"store {self.kind} {zero.name}, ptr {slot}, align 64")
         outside = (*self.plan.order, *self.plan.reduced[: self.plan.level])
-        a = self._base("%a", self.c.a, outside)
-        b = self._base("%b", self.c.b, outside)
+        a = self.at.base("%a", self.c.a, outside)
+        b = self.at.base("%b", self.c.b, outside)
         self._reduce(self.plan.level, a, b, slots)
 
     def _add_chunk(self, slots: dict[Cell, str], before: dict[Cell, str]) -> None:
@@ -207,43 +230,6 @@ class ContractionEmitter:
             total = self.f.emit(f"load {self.kind}, ptr {slot}, align 64")
             self.f.do(f"store volatile {self.kind} {total}, ptr {before[cell]}, align 64")
 
-    def _base(self, pointer: str, access: Access, axes: tuple[int, ...]) -> str:
-        """The address at the current place of the given axes."""
-        constant = 0
-        total: str | None = None
-        for axis in axes:
-            stride, place = access.strides[axis], self.index[axis]
-            if access is self.c.b and self.c.panel is not None and axis == self.c.panel[0]:
-                place, within = self._split_panel(place)
-                total = self._sum(total, within)
-            if not stride:
-                continue
-            if place.isdigit():
-                constant += int(place) * stride
-            else:
-                term = self.f.emit(f"mul nsw i64 {place}, {stride}") if stride != 1 else place
-                total = self._sum(total, term)
-        if total is not None:
-            pointer = self.f.emit(f"getelementptr {self.element}, ptr {pointer}, i64 {total}")
-        return self._moved(pointer, constant)
-
-    def _split_panel(self, place: str) -> tuple[str, str]:
-        """The panel of a column, and its place in there."""
-        assert self.c.panel is not None
-        width = self.c.panel[1]
-        if place.isdigit():
-            return str(int(place) // width), str(int(place) % width)
-        panel = self.f.emit(f"udiv i64 {place}, {width}")
-        return panel, self.f.emit(f"urem i64 {place}, {width}")
-
-    def _sum(self, total: str | None, term: str) -> str:
-        return term if total is None else self.f.emit(f"add nsw i64 {total}, {term}")
-
-    def _moved(self, pointer: str, elements: int) -> str:
-        if not elements:
-            return pointer
-        return self.f.emit(f"getelementptr {self.element}, ptr {pointer}, i64 {elements}")
-
     # -- the reduction ----------------------------------------------------------------------------
 
     def _reduce(self, level: int, a: str, b: str, slots: dict[Cell, str]) -> None:
@@ -254,23 +240,23 @@ class ContractionEmitter:
         axis = self.plan.reduced[level]
         lanes = self.plan.lanes if self.plan.across and axis == self.plan.vector else 1
         end = self._steps_end(axis)
-        start, stop = ("0", str(end)) if self.strip is None else self.strip
+        start, stop = ("0", end) if self.strip is None else self.strip
         if level != self.plan.level:
-            start, stop = "0", str(end)
+            start, stop = "0", end
         if level >= len(self.plan.reduced) - self.plan.unrolled:
-            for place in range(0, end, lanes):
+            for place in range(0, int(end), lanes):
                 self._go_inside(level, str(place), a, b, slots)
-        elif self.epilogue is not None and self.epilogue.fetches(end, self.size):
-            terms = end if self.strip is None else self.plan.strip
+        elif self.epilogue is not None and self.epilogue.fetched:
+            terms = end if self.strip is None else self.length
             with (
                 self.epilogue.fetch(start, stop, terms, self.index, self.size) as (first, last),
                 self.f.loop(first, last, lanes, f"k{axis}_") as index,
             ):
                 self._go_inside(level, index, a, b, slots)
-        elif end:
+        elif end != "0":
             with self.f.loop(start, stop, lanes, f"k{axis}_") as index:
                 self._go_inside(level, index, a, b, slots)
-        rest = self.c.extents[axis] - end
+        rest = 0 if axis == self.plan.free else self.c.extents[axis] - int(end)
         if rest and stop.isdigit():
             self._left_over(axis, end, rest, a, b, slots)
         elif rest:
@@ -281,20 +267,20 @@ class ContractionEmitter:
     def _go_inside(self, level: int, index: str, a: str, b: str, slots: dict[Cell, str]) -> None:
         axis = self.plan.reduced[level]
         self.index[axis] = index
-        a, b = self._base(a, self.c.a, (axis,)), self._base(b, self.c.b, (axis,))
+        a, b = self.at.base(a, self.c.a, (axis,)), self.at.base(b, self.c.b, (axis,))
         self._reduce(level + 1, a, b, slots)
 
     def _left_over(
-        self, axis: int, end: int, rest: int, a: str, b: str, slots: dict[Cell, str]
+        self, axis: int, end: str, rest: int, a: str, b: str, slots: dict[Cell, str]
     ) -> None:
         """The last lanes of a reduced axis, masked."""
-        self.index[axis] = str(end)
-        a, b = self._base(a, self.c.a, (axis,)), self._base(b, self.c.b, (axis,))
+        self.index[axis] = end
+        a, b = self.at.base(a, self.c.a, (axis,)), self.at.base(b, self.c.b, (axis,))
         self._step(a, b, slots, rest)
 
     def _step(self, a: str, b: str, slots: dict[Cell, str], mask: int | None) -> None:
         """One term for every cell. The operand with fewer elements is held, the other streams."""
-        offsets = {cell: (self._offset(self.c.a, cell), self._offset(self.c.b, cell))
+        offsets = {cell: (self.at.offset(self.c.a, cell), self.at.offset(self.c.b, cell))
                    for cell in slots}  # fmt: skip
         held_a = len({x for x, _ in offsets.values()}) <= len({y for _, y in offsets.values()})
         order = sorted(slots, key=lambda cell: offsets[cell][held_a])
@@ -310,23 +296,11 @@ class ContractionEmitter:
             after = self.math.fma(loaded[False, x], loaded[True, y], total)
             self.f.do(f"store {self.kind} {after.name}, ptr {slot}, align 64")
 
-    def _offset(self, access: Access, cell: Cell) -> int:
-        """How far a cell's element of an operand is from that of the tile's first cell."""
-        total = 0
-        for axis, place in zip(self.plan.order, cell):
-            stride = access.strides[axis]
-            if axis == self.lane_axis:
-                place *= self.plan.lanes
-                if access is self.c.b and self.c.panel is not None:
-                    stride = 1
-            total += place * stride
-        return total
-
     def _operand(self, is_b: bool, base: str, offset: int, cell: Cell, mask: int | None) -> Value:
         """A vector where the operand is contiguous along the lanes, else one element in each."""
         access = self.c.b if is_b else self.c.a
         dtype, vector = self.c.dtype, self.plan.vector
-        place = self._moved(base, offset)
+        place = self.at.moved(base, offset)
         if vector is None or not access.strides[vector]:
             scalar = self.f.emit(f"load {self.element}, ptr {place}, align {dtype.itemsize}")
             value = self.math.splat(scalar, dtype)
@@ -367,18 +341,22 @@ class ContractionEmitter:
         if self.epilogue is not None:
             self.epilogue.tile(self.index, self.size, slots, self.tail, self.skipped)
             return
-        out = self._base("%out", self.c.out, self.plan.order)
-        if self.chunked:
+        out = self.at.base("%out", self.c.out, self.plan.order)
+        if self.plan.chunked:
             with self.f.when(self._later_chunk()):
                 for cell in cells:
-                    place = self._moved(out, self._offset(self.c.out, cell))
+                    place = self.at.moved(out, self.at.offset(self.c.out, cell))
                     before = load_vector(self.f, place, self.c.dtype, lanes, self._tail_of(cell))
                     name = self.f.emit(f"load {kind}, ptr {slots[cell]}, align 64")
                     total = self.f.emit(f"fadd {kind} {before}, {name}")
+                    if self.done is not None and self.plan.free is not None:
+                        row = cell[self.plan.order.index(self.plan.free)]
+                        new = self.f.emit(f"icmp ule i64 {self.done}, {row}")
+                        total = self.f.emit(f"select i1 {new}, {kind} {total}, {kind} {before}")
                     self.f.do(f"store {kind} {total}, ptr {slots[cell]}, align 64")
         for cell in cells:
             name = self.f.emit(f"load {kind}, ptr {slots[cell]}, align 64")
-            place = self._moved(out, self._offset(self.c.out, cell))
+            place = self.at.moved(out, self.at.offset(self.c.out, cell))
             store_vector(self.f, Value(name, self.c.dtype, lanes), place, self._tail_of(cell))
 
     def _later_chunk(self) -> str:

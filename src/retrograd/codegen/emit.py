@@ -131,7 +131,7 @@ class Function:
         return f"{hint}{self._count}"
 
     @contextmanager
-    def loop(self, start: str, stop: str, step: int = 1, hint: str = "i") -> Iterator[str]:
+    def loop(self, start: str, stop: str, step: int | str = 1, hint: str = "i") -> Iterator[str]:
         """`for i in range(start, stop, step)`; the body is what is written inside.
 
         The loop runs at least once: ranges are never empty in a kernel.

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from ..ir.loops import Access, Contraction, LoopNest
+from ..ir.loops import Access, Contraction, Epilogue, LoopNest
 from .axes import dependences
 from .elementwise import emit_elementwise
 from .emit import Function
@@ -26,6 +26,45 @@ FAR = 1 << 18
 """Bytes that an epilogue reads, from which on they are expected to come from far away."""
 WRITTEN_OUT = 96
 """Expressions times cells, at the most, that are written out."""
+
+
+def find_row_axis(plan: Plan) -> int | None:
+    """The axis of the rows of a tile: the longest one besides that of the lanes."""
+    rows = [axis for axis in plan.order if plan.across or axis != plan.vector]
+    return max(rows, key=lambda axis: plan.tile[axis], default=None)
+
+
+def is_done_once(epilogue: Epilogue) -> bool:
+    """Whether an array may be written over one that is read at the same places: once only."""
+    places = {store.access.strides for store in epilogue.stores}
+    return any(access.strides in places for access in epilogue.loads)
+
+
+def list_fetched(epilogue: Epilogue, plan: Plan) -> dict[Access, int]:
+    """What is read once, and whether it is written over (1) or not (0)."""
+    written = {store.access.strides for store in epilogue.stores}
+    return {
+        access: int(access.strides in written)
+        for access in epilogue.loads
+        if all(access.strides[axis] for axis in plan.order)
+    }
+
+
+def wants_fetching(c: Contraction, plan: Plan) -> bool:
+    """Whether what the epilogue reads is asked for while the sums are made.
+
+    It comes from far away and lies in short pieces, which the processor does not foresee. The loop
+    over the terms must be long enough.
+    """
+    row_axis = find_row_axis(plan)
+    lanes_out = plan.vector is not None and not plan.across
+    if c.epilogue is None or row_axis is None or not lanes_out or len(plan.reduced) != 1:
+        return False
+    size = math.prod(n for n, reduced in zip(c.extents, c.reduced) if not reduced)
+    if size * c.dtype.itemsize * len(list_fetched(c.epilogue, plan)) < FAR:
+        return False
+    terms = plan.strip if plan.cut else c.extents[plan.reduced[0]]
+    return not plan.unrolled and terms >= 8 * plan.tile[row_axis]
 
 
 class EpilogueEmitter:
@@ -50,30 +89,10 @@ class EpilogueEmitter:
         self.axes_of = dependences(self.nest)
         pointers = {access: f"%p{n}" for n, access in enumerate(list_accesses(epilogue))}
         self.memory = MemoryEmitter(self.nest, function, pointers, self.lane_axis)
-        rows = [axis for axis in plan.order if axis != self.lane_axis]
-        self.row_axis = max(rows, key=lambda axis: plan.tile[axis], default=None)
-        # An array may be written over one that is read at the same places: then once only.
-        places = {store.access.strides for store in epilogue.stores}
-        self.only_once = any(access.strides in places for access in epilogue.loads)
+        self.row_axis = find_row_axis(plan)
+        self.only_once = is_done_once(epilogue)
         self.values: dict[int, Value] = {}
-        self.fetched = self._choose_fetched(c, places)
-
-    def _choose_fetched(self, c: Contraction, written: set[tuple[int, ...]]) -> dict[Access, int]:
-        """What is read once and from far away, and whether it is written over (1) or not (0).
-
-        It is asked for while the sums are made: it lies in short pieces, which the processor does
-        not foresee.
-        """
-        epilogue = c.epilogue
-        assert epilogue is not None
-        found = {
-            access: int(access.strides in written)
-            for access in epilogue.loads
-            if all(access.strides[axis] for axis in self.plan.order)
-        }
-        size = math.prod(n for n, reduced in zip(c.extents, c.reduced) if not reduced)
-        near = size * c.dtype.itemsize * len(found) < FAR
-        return {} if near or self.lane_axis is None or self.row_axis is None else found
+        self.fetched = list_fetched(epilogue, plan) if plan.fetched else {}
 
     def tile(
         self,
@@ -107,15 +126,9 @@ class EpilogueEmitter:
                 stack.enter_context(self.memory.at(x, index[x]))
             self._level(0, dict.fromkeys(self.plan.order, 0), skipped)
 
-    def fetches(self, terms: int, size: list[int]) -> bool:
-        """Whether a loop over so many terms fetches what the epilogue of its tile will read."""
-        if not self.fetched or self.row_axis is None or len(self.plan.reduced) != 1:
-            return False
-        return terms >= 8 * size[self.row_axis]
-
     @contextmanager
     def fetch(
-        self, start: str, stop: str, terms: int, index: dict[int, str], size: list[int]
+        self, start: str, stop: str, terms: str, index: dict[int, str], size: list[int]
     ) -> Iterator[tuple[str, str]]:
         """A loop over terms in parts, (first, last); each fetches a row of the tile.
 
@@ -124,7 +137,12 @@ class EpilogueEmitter:
         """
         assert self.row_axis is not None
         rows = size[self.row_axis]
-        part = -(-2 * terms // (3 * rows))
+        if terms.isdigit():
+            part = str(-(-2 * int(terms) // (3 * rows)))
+        else:
+            twice = self.f.emit(f"shl i64 {terms}, 1")
+            raised = self.f.emit(f"add i64 {twice}, {3 * rows - 1}")
+            part = self.f.emit(f"udiv i64 {raised}, {3 * rows}")
         with self.f.loop(start, stop, part, "part") as first:
             done = self.f.emit(f"sub i64 {first}, {start}")
             row = self.f.emit(f"udiv i64 {done}, {part}")

@@ -25,12 +25,13 @@ from ..ir.loops import (
     Routine,
     Store,
 )
+from .batch_plan import plan_batch
 from .contraction import ContractionEmitter
 from .emit import Function
 from .loops import LoopEmitter, without_reduction
 from .nest_plan import NestPlan, plan_nest
 from .routines import emit_routine
-from .tiles import Plan, plan_contraction
+from .tiles import Plan
 from .transposition import TranspositionEmitter, Turn, plan_transposition
 
 Decisions = NestPlan | Turn | Plan | None
@@ -77,32 +78,37 @@ class Form:
         return ContractionEmitter(kernel, plan, name).emit()
 
 
-def find_form(kernel: Kernel, target: Any, uneven: bool = False) -> tuple[Form, list[int]]:
+def find_form(kernel: Kernel, target: Any, least: int | None = None) -> tuple[Form, list[int]]:
     """The form of a normalised kernel, and its numbers.
 
     Args:
         kernel: as `normalise` gives it.
         target: the CPU.
-        uneven: whether the extent of the first axis must be given at run time.
+        least: the least extent of the free axis, where it must be given at run time.
     """
     if isinstance(kernel, LoopNest):
-        turn = plan_transposition(kernel, target.vector_bytes)
+        turn = plan_transposition(kernel, target.vector_bytes, least)
         if turn is not None:
             return _set_free(kernel, turn, [])
         nest, numbers = _take_numbers(without_reduction(kernel))
-        return _set_free(nest, plan_nest(nest, target.vector_bytes, uneven), numbers)
+        return _set_free(nest, plan_nest(nest, target.vector_bytes, least is not None), numbers)
     if isinstance(kernel, Contraction):
-        return Form(kernel, plan_contraction(kernel, target.vector_bytes, target.registers)), []
+        plan = plan_batch(kernel, target.vector_bytes, target.registers, least)
+        if plan.cut and plan.reduced[plan.level] == plan.free:
+            return _set_free(kernel, replace(plan, strip=0), [plan.strip])
+        return _set_free(kernel, plan if plan.cut else replace(plan, strip=0), [])
     return Form(kernel, None), []
 
 
-def _set_free(nest: LoopNest, plan: NestPlan | Turn, numbers: list[int]) -> tuple[Form, list[int]]:
-    """Take the extent of the free axis out of a nest."""
+def _set_free(
+    kernel: LoopNest | Contraction, plan: NestPlan | Turn | Plan, numbers: list[int]
+) -> tuple[Form, list[int]]:
+    """Take the extent of the free axis out of a kernel."""
     if plan.free is None:
-        return Form(nest, plan), numbers
-    extents = list(nest.extents)
+        return Form(kernel, plan), numbers
+    extents = list(kernel.extents)
     extent, extents[plan.free] = extents[plan.free], 0
-    return Form(replace(nest, extents=tuple(extents)), plan), [extent, *numbers]
+    return Form(replace(kernel, extents=tuple(extents)), plan), [extent, *numbers]
 
 
 def _take_numbers(nest: LoopNest) -> tuple[LoopNest, list[int]]:

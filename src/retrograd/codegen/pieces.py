@@ -19,6 +19,7 @@ from ..ir.loops import (
     reads,
     writes,
 )
+from .batch_plan import find_batch_axis
 
 MOST_PIECES = 8
 CYCLES_OF_A_PIECE = 4_000
@@ -58,6 +59,14 @@ class Pieces:
     def uneven(self) -> bool:
         """Whether pieces differ in their extents."""
         return self.total % (self.count * self.unit) != 0
+
+    @property
+    def least(self) -> int | None:
+        """The extent of the smallest piece where they differ."""
+        if not self.uneven:
+            return None
+        last = self.kernel.extents[self.axis]  # type: ignore[union-attr]
+        return int(min(last, self.units // self.count * self.unit))
 
     def move(self, access: Access) -> int:
         """Elements from the place of one unit to that of the next."""
@@ -119,7 +128,11 @@ def cut(kernel: Kernel) -> Pieces | None:
 def _find_unit(kernel: Contraction | LoopNest, axis: int, count: int) -> int:
     """Elements that stay together where an axis is cut; 0 where it cannot be."""
     extent = kernel.extents[axis]
-    if axis == 0 and isinstance(kernel, LoopNest):  # its extent is given to the code at run time
+    # Where the extent is given to the code at run time, pieces need not be equal.
+    if isinstance(kernel, Contraction):
+        if axis == find_batch_axis(kernel) and kernel.out.strides[axis] > 1 and extent >= count:
+            return int(not kernel.reduced[axis])
+    elif axis == 0:
         unit = LANES if any(store.access.strides[0] == 1 for store in kernel.stores) else 1
         return unit if extent >= count * unit and _can_cut(kernel, axis, unit) else 0
     part = extent // count

@@ -48,7 +48,7 @@ class ProgramWriter:
         self.kernels: dict[str, Form] = {}  # by name
         self.words: list[int] = []
         self.links: dict[str, list[int]] = {}
-        self._names: dict[tuple[Kernel, bool], tuple[str, list[int]]] = {}
+        self._names: dict[tuple[Kernel, int | None], tuple[str, list[int]]] = {}
         self._bodies: dict[int, tuple[Layout, int]] = {}
         self.start = self._write()
 
@@ -152,7 +152,7 @@ class ProgramWriter:
     def _add_pieces(self, records: Records, pieces: Pieces, before: Calls) -> None:
         """The record of a kernel that threads share."""
         normal, accesses = normalise(pieces.kernel)
-        name, numbers = self._name(normal, pieces.uneven)
+        name, numbers = self._name(normal, pieces.least)
         words = [*records.layout.pointers(accesses), *numbers]
         moves = [
             pieces.move(access) * self.schedule.buffers[access.buffer].dtype.itemsize
@@ -185,12 +185,12 @@ class ProgramWriter:
             self._bodies[id(body)] = layout, self._append(records)
         return self._bodies[id(body)]
 
-    def _name(self, kernel: Kernel, uneven: bool = False) -> tuple[str, list[int]]:
+    def _name(self, kernel: Kernel, least: int | None = None) -> tuple[str, list[int]]:
         """The name of a normalised kernel's function, and its numbers."""
-        found = self._names.get((kernel, uneven))
+        found = self._names.get((kernel, least))
         if found is None:
-            form, numbers = find_form(kernel, self.target, uneven)
+            form, numbers = find_form(kernel, self.target, least)
             name = form.name(self.target)
             self.kernels.setdefault(name, form)
-            found = self._names[kernel, uneven] = name, numbers
+            found = self._names[kernel, least] = name, numbers
         return found

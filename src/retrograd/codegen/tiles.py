@@ -48,6 +48,9 @@ class Plan:
             walked one element at a time, outside of all tiles.
         strip: elements of that axis in a strip.
         unrolled: how many of the innermost reduced axes are written out, not looped over.
+        cut: whether there are several strips.
+        free: the axis whose extent is given at run time; with strips along it their length is, too.
+        fetched: whether what an epilogue reads is asked for while the sums are made.
     """
 
     vector: int | None
@@ -59,6 +62,14 @@ class Plan:
     level: int
     strip: int
     unrolled: int
+    cut: bool = False
+    free: int | None = None
+    fetched: bool = False
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the output holds the sum so far while further chunks are added."""
+        return self.cut or self.level > 0
 
 
 def plan_contraction(c: Contraction, vector_bytes: int, registers: int) -> Plan:
@@ -73,6 +84,7 @@ def plan_contraction(c: Contraction, vector_bytes: int, registers: int) -> Plan:
                 lanes //= 2
         reduced, level, strip = cut_reduction(c, vector if across else None, lanes)
         inside = inner_steps(c, reduced, level, strip, lanes if across else 1)
+        cut = bool(reduced) and count_steps(c, reduced[level], vector, across, lanes) > strip
         for tile in list_tiles(c, vector, across, lanes, registers):
             unrolled = count_unrolled(c, tile, reduced, inside, registers)
             terms = reduced[len(reduced) - unrolled :]
@@ -84,10 +96,27 @@ def plan_contraction(c: Contraction, vector_bytes: int, registers: int) -> Plan:
                 order = order_outputs(c, None if across else vector, tile)
                 best_cost = cost
                 best = Plan(
-                    vector, across, lanes, tile, order, tuple(reduced), level, strip, unrolled
+                    vector, across, lanes, tile, order, tuple(reduced), level, strip, unrolled, cut
                 )
     assert best is not None
     return best
+
+
+def count_steps(c: Contraction, axis: int, vector: int | None, across: bool, lanes: int) -> int:
+    """Elements of a reduced axis in whole steps; lanes that are left over come after."""
+    extent = c.extents[axis]
+    return extent // lanes * lanes if across and axis == vector else extent
+
+
+def cost_of_plan(c: Contraction, plan: Plan) -> float:
+    """Cycles for the whole contraction by a plan that may be made for another extent."""
+    inside = inner_steps(
+        c, list(plan.reduced), plan.level, plan.strip, plan.lanes if plan.across else 1
+    )
+    terms = list(plan.reduced[len(plan.reduced) - plan.unrolled :])
+    cost = cost_of_tile(c, plan.vector, plan.across, plan.lanes, plan.tile, terms)
+    loops = count_loops(c, plan.tile, inside, plan.unrolled, plan.lanes, plan.vector, plan.across)
+    return (cost + LOOP * loops) * (1.4 if crowds_a_set(c, plan.tile) else 1.0)
 
 
 def find_vector_axes(c: Contraction) -> list[tuple[int | None, bool]]:

@@ -35,8 +35,14 @@ class Turn:
     free: int | None = None
 
 
-def plan_transposition(nest: LoopNest, vector_bytes: int) -> Turn | None:
-    """How a loop nest is done in blocks; None if it is anything else than such a copy."""
+def plan_transposition(nest: LoopNest, vector_bytes: int, least: int | None = None) -> Turn | None:
+    """How a loop nest is done in blocks; None if it is anything else than such a copy.
+
+    Args:
+        nest: the loops.
+        vector_bytes: the width of vectors.
+        least: the least extent of the first axis, where it is given at run time.
+    """
     if len(nest.expressions) != 1 or len(nest.stores) != 1 or any(nest.reduced):
         return None
     expression, store = nest.expressions[0], nest.stores[0]
@@ -50,7 +56,10 @@ def plan_transposition(nest: LoopNest, vector_bytes: int) -> Turn | None:
     if read is None or write is None:
         return None
     lanes = vector_bytes // expression.dtype.itemsize
-    while lanes > min(nest.extents[read], nest.extents[write]):
+    smallest = min(nest.extents[read], nest.extents[write])
+    if least is not None and 0 in (read, write):
+        smallest = min(smallest, least)
+    while lanes > smallest:
         lanes //= 2
     if lanes < LEAST:
         return None

@@ -146,7 +146,7 @@ def name_function(kernel: Kernel, shared: bool, target: Any) -> str:
     pieces = cut(kernel) if shared else None
     if pieces is None:
         return find_form(normalise(kernel)[0], target)[0].name(target)
-    return find_form(normalise(pieces.kernel)[0], target, pieces.uneven)[0].name(target)
+    return find_form(normalise(pieces.kernel)[0], target, pieces.least)[0].name(target)
 
 
 def describe_kernels(
