@@ -15,8 +15,11 @@ from .tiles import Plan, cost_of_plan, plan_contraction
 
 USUAL = (64, 256, 16, 8)
 """Extents whose tiles are tried, in this order."""
-WORTH = 1.06
-"""The cost of a shared tile, at the most, in that of the best one."""
+ROUND = 8
+"""Extents that people choose on purpose are multiples of it."""
+WORTH, WORTH_ROUND = 1.06, 1.01
+"""The cost of a shared tile, at the most, in that of the best one; that of a round extent. What is
+left over at the end of an epoch runs once in an epoch: compiling for it would take longer."""
 
 
 def find_batch_axis(c: Contraction) -> int | None:
@@ -56,8 +59,9 @@ def _choose(c: Contraction, vector_bytes: int, registers: int, least: int | None
         return plan
     if _is_written_out(plan, axis):
         return plan
-    best = cost_of_plan(c, plan) * WORTH
-    for usual in USUAL:
+    extent = c.extents[axis]
+    best = cost_of_plan(c, plan) * (WORTH if extent % ROUND else WORTH_ROUND)
+    for usual in (-(-extent // ROUND) * ROUND, *USUAL) if extent % ROUND else USUAL:
         other = plan_contraction(_resize(c, axis, usual), vector_bytes, registers)
         # What decides about the order of sums stays.
         shared = replace(plan, tile=other.tile, order=other.order, unrolled=other.unrolled)
