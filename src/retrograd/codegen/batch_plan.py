@@ -7,6 +7,7 @@ machine code. The order of sums follows from the whole shape, as it does without
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ..ir.loops import Contraction
@@ -59,10 +60,8 @@ def _choose(c: Contraction, vector_bytes: int, registers: int, least: int | None
         return plan
     if _is_written_out(plan, axis):
         return plan
-    extent = c.extents[axis]
-    best = cost_of_plan(c, plan) * (WORTH if extent % ROUND else WORTH_ROUND)
-    for usual in (-(-extent // ROUND) * ROUND, *USUAL) if extent % ROUND else USUAL:
-        other = plan_contraction(_resize(c, axis, usual), vector_bytes, registers)
+    best = cost_of_plan(c, plan) * (WORTH if c.extents[axis] % ROUND else WORTH_ROUND)
+    for other in _list_others(c, axis, vector_bytes, registers):
         # What decides about the order of sums stays.
         shared = replace(plan, tile=other.tile, order=other.order, unrolled=other.unrolled)
         same = (other.vector, other.across, other.lanes) == (plan.vector, plan.across, plan.lanes)
@@ -71,6 +70,16 @@ def _choose(c: Contraction, vector_bytes: int, registers: int, least: int | None
             plan = shared
             break
     return replace(plan, free=axis)
+
+
+def _list_others(c: Contraction, axis: int, vector_bytes: int, registers: int) -> Iterator[Plan]:
+    """Plans for extents near by or usual."""
+    extent = c.extents[axis]
+    if extent % ROUND:
+        next_ = _resize(c, axis, extent + ROUND - extent % ROUND)
+        yield _choose(next_, vector_bytes, registers, None)
+    for usual in USUAL:
+        yield plan_contraction(_resize(c, axis, usual), vector_bytes, registers)
 
 
 def _is_written_out(plan: Plan, axis: int) -> bool:
