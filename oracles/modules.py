@@ -146,9 +146,11 @@ converts(torch.nn.BatchNorm3d, rank=3)(batch_norm)
 @converts(torch.nn.LayerNorm)
 def layer_norm(theirs: Any) -> nn.Module:
     need(len(theirs.normalized_shape) == 1, "more than one axis")
-    need(theirs.elementwise_affine and theirs.bias is not None, "no weight or bias")
-    layer: Any = nn.LayerNorm(theirs.normalized_shape[0], theirs.eps)
-    layer.weight, layer.bias = to_array(theirs.weight), to_array(theirs.bias)
+    need(theirs.elementwise_affine, "no weight")
+    has_bias = theirs.bias is not None
+    layer: Any = nn.LayerNorm(theirs.normalized_shape[0], theirs.eps, bias=has_bias)
+    layer.weight = to_array(theirs.weight)
+    layer.bias = to_array(theirs.bias) if has_bias else None
     return layer
 
 

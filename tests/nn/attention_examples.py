@@ -57,6 +57,17 @@ ATTENTION: dict[str, list[Example]] = {
             {"in_weight": (12, 20), "out.weight": (12, 12)},
         ),
         Example(
+            {"features": 4, "heads": 2, "learned_sink": True, "zero_sink": True, "bias": False},
+            (2, 3, 4),
+            (2, 3, 4),
+            {
+                "in_weight": (4, 12),
+                "key_sink": (4,),
+                "out.weight": (4, 4),
+                "value_sink": (4,),
+            },
+        ),
+        Example(
             {"features": 4, "heads": 2, "dropout": 0.5},
             (2, 6, 4),
             (2, 6, 4),

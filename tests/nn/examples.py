@@ -222,6 +222,7 @@ TABLE: dict[str, list[Example]] = {
             wrong_arguments=({"features": -1}, {"features": 3, "eps": float("inf")}),
         ),
         Example({"features": 4}, (0, 4), (0, 4), {"bias": (4,), "weight": (4,)}),
+        Example({"features": 4, "bias": False}, (3, 4), (3, 4), {"weight": (4,)}),
     ],
     "LeakyReLU": [
         activation(),

@@ -14,6 +14,7 @@ from retrograd.errors import IndexRangeError
 from retrograd.interpret import run
 from retrograd.ir import Constant, Graph
 from retrograd.passes.fold_constants import MOST_ELEMENTS, fold_constants
+from retrograd.passes.join_parts import join_parts
 from retrograd.passes.merge_equal import merge_equal
 from retrograd.passes.remove_dead_code import remove_dead_code
 from retrograd.passes.save_sums import save_sums
@@ -153,6 +154,41 @@ def test_an_index_out_of_range_is_an_error_after_the_passes() -> None:
         graph = remove_dead_code(apply(trace(loss_and_gradient, X, LABELS)))
         with pytest.raises(IndexRangeError):
             run(graph, [X, bad])
+
+
+# -- parts ----------------------------------------------------------------------------------------
+
+
+def test_the_gradient_of_a_split_is_joined() -> None:
+    w = np.random.default_rng(1).standard_normal((5, 5)).astype(np.float32)
+
+    def function(x: Any, w: Any) -> Any:
+        a, b, c = rg.split(x @ w, [1, 3], axis=1)
+        pads = [rg.pad(part, ((0, 0), width)) for part, width in ((a, (0, 4)), (c, (3, 0)))]
+        return rg.pad(b, ((0, 0), (1, 2))) + pads[1] + pads[0]
+
+    graph = trace(function, X, w)
+    changed = remove_dead_code(join_parts(graph))
+    assert count(changed)["pad"] == count(changed)["add"] == 0
+    assert count(changed)["concatenate"] == 1
+    for before, after in run_both(graph, changed, [X, w]):
+        np.testing.assert_array_equal(after, before)
+
+
+PARTS: dict[str, list[tuple[slice, tuple[tuple[int, int], ...]]]] = {
+    "a gap": [(slice(0, 2), ((0, 0), (0, 3))), (slice(3, 5), ((0, 0), (3, 0)))],
+    "an overlap": [(slice(0, 3), ((0, 0), (0, 2))), (slice(2, 5), ((0, 0), (2, 0)))],
+    "less than the whole": [(slice(0, 2), ((0, 0), (0, 3))), (slice(2, 4), ((0, 0), (2, 1)))],
+    "two axes": [(slice(0, 5), ((0, 6), (0, 5))), (slice(0, 5), ((6, 0), (5, 0)))],
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_that_do_not_fill_the_whole_are_added(name: str) -> None:
+    (first, left), (second, right) = PARTS[name]
+    graph = trace(lambda x: rg.pad(x[:, first], left) + rg.pad(x[:, second], right), X)
+    assert count(graph)["pad"] == 2
+    assert join_parts(graph) is graph
 
 
 # -- gathers --------------------------------------------------------------------------------------

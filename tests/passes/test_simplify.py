@@ -57,8 +57,6 @@ GONE: list[tuple[str, Callable[[Any], Any], Any, str]] = [
     ("where with one branch", lambda x: apply("where", x > 0, x, x), SPECIAL, "where"),
     ("where always", lambda x: rg.where(always(True, x), x, 2.0), SPECIAL, "where"),
     ("where never", lambda x: rg.where(always(False, x), 2.0, x), SPECIAL, "where"),
-    ("where not", lambda x: rg.where(~(x > 0), x, 2.0), SPECIAL, "logical_not"),
-    ("not not", lambda x: ~~(x > 0), SPECIAL, "logical_not"),
     ("reshape back", lambda x: x.reshape(6, 4).reshape(2, 3, 4), MATRIX, "reshape"),
     ("transpose back", lambda x: x.T.T, MATRIX, "transpose"),
     ("cycle", lambda x: x.transpose((1, 2, 0)).transpose((2, 0, 1)), MATRIX, "transpose"),

@@ -11,10 +11,12 @@ from ..ops.comparison import where
 from ..ops.contract import matmul
 from ..ops.creation import arange
 from ..ops.index import take
+from ..ops.joining import concatenate
 from ..ops.promotion import as_array, convert
-from ..ops.shape import expand_dims, reshape, transpose
+from ..ops.shape import broadcast_to, expand_dims, reshape, transpose
 from ..trace import Array
 from .dot_product_attention import scaled_dot_product_attention
+from .init import Normal
 from .initialise import Init, describe_initialiser, draw_weight, get_initialiser
 from .layer import Layer, as_count, as_flag, as_input, as_number, check_sequence, place_of
 from .linear import Linear
@@ -44,6 +46,9 @@ class MultiHeadAttention(Layer):
         dropout: the probability that an attention weight becomes 0 in training mode.
         rotary: turn queries and keys by their positions with this base (10000.0 is usual; see
             `nn.rotary`); not when None.
+        learned_sink: one more key and value that are trained and that every query may attend to
+            (PyTorch's add_bias_kv); initially normal, with the variance 1 over its size.
+        zero_sink: one more key and value of zeros (PyTorch's add_zero_attn).
         init: the initialiser of W_q, W_k and W_v.
 
     Shapes: q (batch, queries, features), k (batch, keys, key_features), v (batch, keys,
@@ -70,6 +75,8 @@ class MultiHeadAttention(Layer):
     key_weight: Array | None
     value_weight: Array | None
     in_bias: Array | None
+    key_sink: Array | None
+    value_sink: Array | None
 
     def __init__(
         self,
@@ -81,6 +88,8 @@ class MultiHeadAttention(Layer):
         bias: bool = True,
         dropout: float = 0.0,
         rotary: float | None = None,
+        learned_sink: bool = False,
+        zero_sink: bool = False,
         init: Init = "xavier_uniform",
     ) -> None:
         name = "MultiHeadAttention"
@@ -122,6 +131,12 @@ class MultiHeadAttention(Layer):
             )
             weights = [draw_weight(self._init, shape, name) for shape in shapes]
             self.query_weight, self.key_weight, self.value_weight = weights
+        self.key_sink = self.value_sink = None
+        if as_flag(learned_sink, "learned_sink", name):
+            self.key_sink, self.value_sink = (
+                draw_weight(Normal(width**-0.5), (width,), name) for _ in range(2)
+            )
+        self.zero_sink = as_flag(zero_sink, "zero_sink", name)
         self.out = Linear(self.features, self.features, bias=as_flag(bias, "bias", name))
         self.in_bias = None
         if bias:
@@ -148,11 +163,12 @@ class MultiHeadAttention(Layer):
         query, key, value = self._project(q, k, v)
         if self.rotary is not None:
             query, key = rotary(query, 0, self.rotary), rotary(key, 0, self.rotary)
+        key, value, seen, causal = self._add_sinks(query, key, value, self._align(mask), causal)
         heads = scaled_dot_product_attention(
             query,
             key,
             value,
-            mask=self._align(mask),
+            mask=seen,
             causal=causal,
             dropout=self.dropout if self.training else 0.0,
         )
@@ -207,7 +223,10 @@ class MultiHeadAttention(Layer):
             "value": _write(cache["value"], value, place),
         }
         seen = expand_dims(arange(rows) + place, 1) >= arange(length)
-        heads = scaled_dot_product_attention(query, filled["key"], filled["value"], mask=seen)
+        key, value, mask, _ = self._add_sinks(
+            query, filled["key"], filled["value"], seen, causal=False
+        )
+        heads = scaled_dot_product_attention(query, key, value, mask=mask)
         return self._join(heads), filled
 
     # -- parts ----------------------------------------------------------------------------------
@@ -268,6 +287,34 @@ class MultiHeadAttention(Layer):
             )
         return expand_dims(allowed, 1) if allowed.type.ndim == 3 else allowed
 
+    def _add_sinks(
+        self, query: Array, key: Array, value: Array, mask: Array | None, causal: bool
+    ) -> tuple[Array, Array, Array | None, bool]:
+        """Keys and values with those that all queries see at their end, and the mask for them."""
+        batch, groups, keys, width = key.type.shape
+        sinks: list[tuple[Array, Array]] = []
+        if self.key_sink is not None and self.value_sink is not None:
+            sinks.append((self.key_sink, self.value_sink))
+        if self.zero_sink:
+            nothing = creation.zeros((groups * width,), key.type.dtype)
+            sinks.append((nothing, nothing))
+        if not sinks:
+            return key, value, mask, causal
+        shape = (batch, groups, 1, width)
+        parts = [
+            [broadcast_to(reshape(sink, (groups, 1, width)), shape) for sink in column]
+            for column in zip(*sinks, strict=True)
+        ]
+        if causal:
+            before = expand_dims(arange(query.type.shape[2]), 1) >= arange(keys)
+            mask = before if mask is None else mask & before
+        if mask is not None:
+            leading = mask.type.shape[:-1]
+            always = creation.ones((*leading, len(sinks)), "bool")
+            mask = concatenate([broadcast_to(mask, (*leading, keys)), always], axis=-1)
+        key = concatenate([key, *parts[0]], axis=2)
+        return key, concatenate([value, *parts[1]], axis=2), mask, False
+
     def _join(self, heads: Array) -> Array:
         """The heads side by side, through the last linear layer."""
         batch, _, time, _ = heads.type.shape
@@ -283,6 +330,8 @@ class MultiHeadAttention(Layer):
             "bias": self.in_bias is not None,
             "dropout": self.dropout,
             "rotary": self.rotary,
+            "learned_sink": self.key_sink is not None,
+            "zero_sink": self.zero_sink,
             "init": describe_initialiser(self._init),
         }
 

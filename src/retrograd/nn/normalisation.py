@@ -12,7 +12,7 @@ from ..ops.moments import moments
 from ..ops.promotion import convert
 from ..ops.transcendental import rsqrt
 from ..trace import Array
-from .layer import Layer, as_count, as_input, as_number, check_features, place_of
+from .layer import Layer, as_count, as_flag, as_input, as_number, check_features, place_of
 from .module import Buffer
 
 __all__ = ["BatchNorm", "LayerNorm"]
@@ -106,6 +106,7 @@ class LayerNorm(Layer):
     Args:
         features: the size of the last axis.
         eps: is added to the variance; at least 0.
+        bias: whether there is one.
 
     Shapes: x (..., features), the result the same; weight and bias (features,).
 
@@ -122,13 +123,14 @@ class LayerNorm(Layer):
     """
 
     weight: Array
-    bias: Array
+    bias: Array | None
 
-    def __init__(self, features: int, eps: float = 1e-5) -> None:
+    def __init__(self, features: int, eps: float = 1e-5, bias: bool = True) -> None:
         self.features = as_count(features, "features", "LayerNorm")
         self.eps = as_number(eps, "eps", "LayerNorm", low=0.0)
         self.weight = creation.ones((self.features,))
-        self.bias = creation.zeros((self.features,))
+        wanted = as_flag(bias, "bias", "LayerNorm")
+        self.bias = creation.zeros((self.features,)) if wanted else None
 
     def __call__(self, x: Any) -> Array:
         value = as_input(x, self.weight.type.dtype)
@@ -136,7 +138,8 @@ class LayerNorm(Layer):
         if value.type.size == 0:
             return value
         center, variance = moments(value, -1, keepdims=True)
-        return (value - center) * rsqrt(variance + self.eps) * self.weight + self.bias
+        result = (value - center) * rsqrt(variance + self.eps) * self.weight
+        return result if self.bias is None else result + self.bias
 
     def config(self) -> dict[str, Any]:
-        return {"features": self.features, "eps": self.eps}
+        return {"features": self.features, "eps": self.eps, "bias": self.bias is not None}

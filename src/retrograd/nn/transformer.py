@@ -27,7 +27,7 @@ class _Stack(Layer):
         wanted = self.layers[0].norm_first if final_norm is None else final_norm
         self.final_norm: LayerNorm | None = None
         if as_flag(wanted, "final_norm", name):
-            self.final_norm = LayerNorm(features, self.layers[0].eps)
+            self.final_norm = LayerNorm(features, self.layers[0].eps, self.layers[0].bias)
 
     def make_cache(self, batch: int, length: int) -> list[Cache]:
         """Room for the keys and values of all layers."""
@@ -61,7 +61,7 @@ class TransformerEncoder(_Stack):
         activation: "relu", "gelu", "silu" or "tanh".
         norm_first: normalise before each part, not after.
         final_norm: whether a LayerNorm comes last; as norm_first when None.
-        bias: whether the linear layers add biases.
+        bias: whether the linear layers and the LayerNorms add biases.
         eps: of the LayerNorms.
         key_value_heads, rotary: as in MultiHeadAttention.
 
@@ -140,7 +140,7 @@ class TransformerDecoder(_Stack):
         activation: "relu", "gelu", "silu" or "tanh".
         norm_first: normalise before each part, not after.
         final_norm: whether a LayerNorm comes last; as norm_first when None.
-        bias: whether the linear layers add biases.
+        bias: whether the linear layers and the LayerNorms add biases.
         eps: of the LayerNorms.
         key_value_heads, rotary: as in TransformerDecoderLayer.
 

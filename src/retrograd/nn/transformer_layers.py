@@ -69,10 +69,10 @@ class TransformerParts(Layer):
             dropout=self.dropout,
             rotary=rotary,
         )
-        self.attention_norm = LayerNorm(self.features, self.eps)
+        self.attention_norm = LayerNorm(self.features, self.eps, self.bias)
         self.hidden = Linear(self.features, self.hidden_features, bias=self.bias)
         self.out = Linear(self.hidden_features, self.features, bias=self.bias)
-        self.out_norm = LayerNorm(self.features, self.eps)
+        self.out_norm = LayerNorm(self.features, self.eps, self.bias)
         self.drop = Dropout(self.dropout)
 
     def _check(self, x: Any, name: str = "the input") -> Array:
@@ -124,7 +124,7 @@ class TransformerEncoderLayer(TransformerParts):
         dropout: the probability that a value is set to 0, in training mode.
         activation: "relu", "gelu", "silu" or "tanh".
         norm_first: normalise before each part (which trains more easily when deep), not after.
-        bias: whether the linear layers add biases.
+        bias: whether the linear layers and the LayerNorms add biases.
         eps: of the LayerNorms.
         key_value_heads, rotary: as in MultiHeadAttention.
 
@@ -208,7 +208,7 @@ class TransformerDecoderLayer(TransformerParts):
         dropout: the probability that a value is set to 0, in training mode.
         activation: "relu", "gelu", "silu" or "tanh".
         norm_first: normalise before each part, not after.
-        bias: whether the linear layers add biases.
+        bias: whether the linear layers and the LayerNorms add biases.
         eps: of the LayerNorms.
         key_value_heads, rotary: as in MultiHeadAttention; rotary for the self-attention alone.
 
@@ -255,7 +255,7 @@ class TransformerDecoderLayer(TransformerParts):
         self.memory_attention = MultiHeadAttention(
             self.features, self.heads, key_value_heads, bias=self.bias, dropout=self.dropout
         )
-        self.memory_norm = LayerNorm(self.features, self.eps)
+        self.memory_norm = LayerNorm(self.features, self.eps, self.bias)
 
     def __call__(
         self,

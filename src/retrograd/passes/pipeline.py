@@ -13,6 +13,7 @@ from .epilogues import fuse_epilogues
 from .fold_constants import fold_constants
 from .hoisting import hoist
 from .inner_programs import inline
+from .join_parts import join_parts
 from .merge_equal import merge_equal
 from .remove_dead_code import remove_dead_code
 from .save_sums import save_sums
@@ -25,6 +26,7 @@ from .turn_dots import turn_dots
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     inline,
     save_sums,
+    join_parts,
     fold_constants,
     simplify,
     merge_equal,

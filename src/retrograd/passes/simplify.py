@@ -103,21 +103,13 @@ def _negative(rewriter: Rewriter, node: Node) -> Atom | None:
     return None if inner is None else inner.inputs[0]
 
 
-def _logical_not(rewriter: Rewriter, node: Node) -> Atom | None:
-    inner = rewriter.maker(node.inputs[0], "logical_not")
-    return None if inner is None else inner.inputs[0]
-
-
 def _where(rewriter: Rewriter, node: Node) -> Atom | None:
-    """One branch where the condition is constant or the branches are one; no `not` in it."""
+    """One branch where the condition is constant or the branches are one."""
     condition, a, b = node.inputs
     value = uniform_value(condition)
     if value is not None:
         return a if value else b
-    if a is b:
-        return a
-    inner = rewriter.maker(condition, "logical_not")
-    return None if inner is None else rewriter.make("where", inner.inputs[0], b, a)
+    return a if a is b else None
 
 
 def _cast(rewriter: Rewriter, node: Node) -> Atom | None:
@@ -150,7 +142,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "divide": (_divide,),
     "power": (_power,),
     "negative": (_negative,),
-    "logical_not": (_logical_not,),
     "where": (_where,),
     "cast": (_cast,),
     "stop_gradient": (_identity,),
