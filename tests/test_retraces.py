@@ -149,7 +149,21 @@ def test_a_model_in_another_mode_is_the_reason() -> None:
     model.eval()
     predict(model, ones(2, 3))
     (retrace,) = predict.retraces
-    assert any("True before, False now" in str(d) for d in retrace.differences)
+    assert len(retrace.differences) == 3  # the model and both layers
+    assert str(retrace).endswith("model._training: True before, False now (and 2 more places)")
+
+
+def test_a_long_list_of_reasons_is_cut() -> None:
+    @rg.compile
+    def first(xs: Any) -> Any:
+        return xs[0]
+
+    first([ones(n) for n in range(1, 20)])
+    first([ones(n + 1) for n in range(1, 20)])
+    (retrace,) = first.retraces
+    assert len(retrace.differences) == 19
+    assert str(retrace).count(" before, ") == retraces.MOST_SHOWN
+    assert str(retrace).endswith("; and 13 more differences")
 
 
 def test_tied_and_untied_arrays_are_told_apart() -> None:

@@ -105,8 +105,9 @@ def forget_signs(graph: Graph) -> Graph:
 
 
 def test_nothing_is_found_where_nothing_is_wrong() -> None:
-    found = bisect_passes(step, *ARGUMENTS)
-    assert found.agrees and not found.culprits and "agree with all passes" in str(found)
+    for poison in (False, True):
+        found = bisect_passes(step, *ARGUMENTS, poison=poison)
+        assert found.agrees and not found.culprits and "agree with all passes" in str(found)
 
 
 def test_a_wrong_pass_over_the_graph_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

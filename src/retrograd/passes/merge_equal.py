@@ -7,6 +7,7 @@ merged with what lies outside; nodes that hold Graphs are left as they are.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..ir import Atom, Constant, Graph, Node
@@ -36,7 +37,7 @@ def merge_equal(graph: Graph) -> Graph:
         key = (
             node.primitive.name,
             tuple([_name(a, names) if isinstance(a, Constant) else id(a) for a in inputs]),
-            tuple(sorted(node.parameters.items())) if node.parameters else None,
+            _describe(node.parameters) if node.parameters else None,
         )
         try:
             first = known.setdefault(key, node)
@@ -50,6 +51,16 @@ def merge_equal(graph: Graph) -> Graph:
         return graph
     outputs = tuple(replaced.get(id(atom), atom) for atom in graph.outputs)
     return Graph(graph.inputs, tuple(nodes), outputs, graph.name)
+
+
+def _describe(parameters: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The parameters in order; floats by their digits, as 0 and -0 are equal."""
+    return tuple(
+        [
+            (key, repr(value) if type(value) is float else value)
+            for key, value in sorted(parameters.items())
+        ]
+    )
 
 
 def _name(atom: Constant, names: dict[int, Any]) -> Any:

@@ -20,6 +20,8 @@ MANY = 8
 """Retraces for one argument after which the user is told."""
 LONGEST = 60
 """Characters of a value in a message."""
+MOST_SHOWN = 6
+"""Different reasons in the text of a retrace."""
 LOGGER = "retrograd"
 
 
@@ -60,8 +62,19 @@ class Retrace:
     differences: tuple[Difference, ...]
 
     def __str__(self) -> str:
-        reasons = "; ".join(map(str, self.differences))
-        return f"{self.function} is traced again (program {self.number}): {reasons}"
+        """All differences, but one that many places have in common (a mode) once."""
+        groups: dict[tuple[Any, ...], list[Difference]] = {}
+        for difference in self.differences:
+            name = difference.path.rpartition(".")[2]
+            groups.setdefault((name, difference.before, difference.now), []).append(difference)
+        reasons = [
+            f"{group[0]} (and {len(group) - 1} more places)" if len(group) > 1 else str(group[0])
+            for group in groups.values()
+        ]
+        if len(reasons) > MOST_SHOWN:
+            left = len(reasons) - MOST_SHOWN
+            reasons = [*reasons[:MOST_SHOWN], f"and {left} more differences"]
+        return f"{self.function} is traced again (program {self.number}): {'; '.join(reasons)}"
 
 
 @dataclass(frozen=True, slots=True)

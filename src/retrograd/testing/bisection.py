@@ -70,7 +70,11 @@ class Bisection:
 
 
 def bisect_passes(
-    function: Callable[..., Any], *arguments: Any, tolerance: float | None = None, **keywords: Any
+    function: Callable[..., Any],
+    *arguments: Any,
+    tolerance: float | None = None,
+    poison: bool | None = None,
+    **keywords: Any,
 ) -> Bisection:
     """Which pass of the compiler makes machine code differ from NumPy.
 
@@ -83,6 +87,9 @@ def bisect_passes(
         arguments, keywords: those of a call.
         tolerance: the largest difference allowed, relative to the largest element of an output;
             1e-4 in float32, 1e-9 in float64 by default.
+        poison: fill memory with NaN and guard every buffer, so that what reads memory that nobody
+            wrote, or writes beside its own, is found too; then values share no memory. None for
+            the setting `RETROGRAD_POISON`.
 
     Returns:
         A Bisection; `print` shows what was found.
@@ -105,7 +112,7 @@ def bisect_passes(
     def measure(left_out: Sequence[str]) -> float:
         without = get_config().without_passes.union(left_out)
         try:
-            program = NativeProgram(graph, without=without)
+            program = NativeProgram(graph, poison, without=without)
             return compare(program.run(arrays), expected)
         except Exception:  # whatever is wrong with the program, it is what is looked for
             return float("inf")
