@@ -150,7 +150,12 @@ def indexing(size: Sizes) -> Case:
         added = apply("scatter_add", taken, places, axis=0, size=rows)
         spread = apply("scatter_add_along", picked, along, axis=1, size=columns)
         first = apply("scatter_add_along", picked[:, :1], along[:, :1], axis=1, size=columns)
-        return taken, picked, added, spread, first
+        outside = places.reshape(-1) * 2 - 1  # some of them; those inside not only once
+        rows_there = apply("take_rows", table, outside)
+        new = taken.reshape(-1, columns)
+        replaced = apply("put_rows", table, new, outside)
+        one = apply("put_rows", table[:, :1], new[:3, :1], outside[:3])
+        return taken, picked, added, spread, first, rows_there, replaced, one
 
     return function, [draw(rows, columns), places, along]
 
