@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .native import NativeProgram, OutOfRange
+from .runtime.buffers import empty_state, may_be_written
 from .trace import Array
 
 Place = tuple[Any, Any]
@@ -103,7 +104,8 @@ class QuickCall:
                     continue
                 if number not in made:
                     buffer = program.buffers[number]
-                    value = live[number] = np.empty(buffer.shape, buffer.dtype)
+                    make = empty_state if position in self.steady else np.empty
+                    value = live[number] = make(buffer.shape, buffer.dtype)
                     made[number] = Array(value)
                     program.table[program.slots[number]] = find_address(made[number])
                 results[position] = made[number]
@@ -162,5 +164,5 @@ def find_address(array: Array) -> int:
         array._value = np.ascontiguousarray(array._value)
         array._value.flags.writeable = False
     array.address = array._value.__array_interface__["data"][0]
-    array.writable = array._value.base is None and array._value.flags.owndata
+    array.writable = may_be_written(array._value)
     return array.address

@@ -17,6 +17,7 @@ from .binding import Binding
 from .codegen.series import Job
 from .native import NativeProgram, OutOfRange
 from .quick import find_address, is_alone, look
+from .runtime.buffers import empty_state
 from .staging import AMBIENT, Call
 from .trace import Array
 
@@ -227,9 +228,11 @@ class Series:
             for place in (slot, *slots):
                 job.set(place, address)
             return None
-        memory = [np.array(array.concrete())]
+        value = array.concrete()
+        memory = [empty_state(value.shape, value.dtype)]
+        memory[0][...] = value
         if not carry.in_place:
-            memory.append(np.empty_like(memory[0]))
+            memory.append(empty_state(value.shape, value.dtype))
         first, last = memory[0].ctypes.data, memory[-1].ctypes.data
         for source in slots:
             job.move(source, first, 0, last - first)
