@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..ir import Atom, Constant, Graph, Node, Variable, prune
+from ..ir import PRIMITIVES, Atom, Constant, Graph, Node, Variable, prune
 from ..ops.batch_rules import repeat
 from ..trace import Array, Recorder, bind, get_transforms, origin_of, recording
 from .inner_programs import inline
@@ -88,6 +88,10 @@ def _take_in_broadcasts(node: Node, made: dict[int, Node]) -> Node:
     return Node(node.primitive, tuple(inputs), parameters, node.outputs, node.source, node.path)
 
 
+STEPS_TO_TURN = 8
+"""Steps from which on a matrix is worth a transposed copy."""
+
+
 class _Loop:
     """One scan, and which nodes of its body are computed before, inside and behind it."""
 
@@ -159,7 +163,8 @@ class _Loop:
         with recording(recorder):
             inputs: list[Array] = [recorder.add_input(atom.type) for atom in self.node.inputs]
             twice = len({*map(id, self.body.outputs)}) < len(self.body.outputs)
-            if not (self.sums or self.before or self.behind or twice):
+            turns = bool(self._turn_weights(self.body.nodes, inputs)[1])
+            if not (self.sums or self.before or self.behind or twice or turns):
                 parameters = {**self.node.parameters, "body": self.body}
                 return recorder.finish(bind(self.node.primitive, *inputs, **parameters))
             return prune(recorder.finish(self._record(inputs)))
@@ -229,10 +234,11 @@ class _Loop:
         outputs = (*(body.outputs[p] for p in carried), *needed)
         if not outputs:
             return []
+        left, turned = self._turn_weights(left, inputs)
         step = prune(Graph(body.inputs, left, outputs, body.name))
         used = {id(atom) for node in step.nodes for atom in node.inputs}
         used.update(map(id, outputs))
-        whole: list[tuple[Variable, Array]] = []
+        whole: list[tuple[Variable, Array]] = [pair for pair in turned if id(pair[0]) in used]
         steps: list[tuple[Variable, Array]] = []
         given = [(v, inputs[p]) for p, v in enumerate(body.inputs)]
         for variable, array in given[: self.constants]:
@@ -257,6 +263,37 @@ class _Loop:
             length=self.length,
             reverse=self.node.parameters["reverse"],
         )
+
+    def _turn_weights(
+        self, nodes: tuple[Node, ...], inputs: Sequence[Array]
+    ) -> tuple[tuple[Node, ...], list[tuple[Variable, Array]]]:
+        """Matrices of the loop whose rows are contracted, transposed once before it.
+
+        A contraction runs along the columns of its second operand, where they lie side by side.
+        """
+        if self.length < STEPS_TO_TURN:
+            return nodes, []
+        matrices = dict(zip(map(id, self.body.inputs[: self.constants]), inputs, strict=False))
+        turned: dict[int, tuple[Variable, Array]] = {}
+        result = []
+        for node in nodes:
+            second = node.inputs[-1] if node.primitive.name == "dot" else None
+            if second is None or id(second) not in matrices or node.parameters["batch"][1]:
+                result.append(node)
+                continue
+            first_axes, second_axes = node.parameters["contract"]
+            if second.type.ndim != 2 or second_axes != (1,):
+                result.append(node)
+                continue
+            if id(second) not in turned:
+                array = bind(PRIMITIVES["transpose"], matrices[id(second)], axes=(1, 0))[0]
+                turned[id(second)] = (Variable(array.type), array)
+            parameters = {**node.parameters, "contract": (first_axes, (0,))}
+            given = (node.inputs[0], turned[id(second)][0])
+            result.append(
+                Node(node.primitive, given, parameters, node.outputs, node.source, node.path)
+            )
+        return tuple(result), list(turned.values())
 
     def _apply(self, nodes: Iterable[Node]) -> None:
         """Compute nodes for all steps at once."""
