@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .held import Program
 from .ir.types import float64, int64
 from .staging import Call, Staged, find_place
 from .trace import Array
@@ -50,8 +51,7 @@ class Binding:
 
     Args:
         call: the call, taken apart.
-        staged: its program.
-        execute: what runs the program.
+        program: what runs it.
         arguments: the positional arguments.
         forget: called when an object of the call is gone.
     """
@@ -59,13 +59,13 @@ class Binding:
     def __init__(
         self,
         call: Call,
-        staged: Staged,
-        execute: Callable[[Any, Sequence[Any]], list[Any]],
+        program: Program,
         arguments: Sequence[Any],
         forget: Callable[[], None],
     ) -> None:
-        self.staged = staged
-        self.execute = execute
+        self.program = program
+        self.staged = staged = program.staged
+        self.execute = program.execute
         self.quick: Any = None
         self.roots = [
             (position, weakref.ref(value, lambda _: forget()))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import interpret
 from .binding import Binding, find_replaced, make_key
 from .errors import ArgumentError, ArgumentTypeError, ClosureError, hide_internal_frames, suggest
+from .held import Executor, Program, Programs
 from .ir import Graph, format_graph
 from .ir.types import float32, int32
 from .ops.promotion import convert
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 if TYPE_CHECKING:
     from .series import Series
-
-Executor = Callable[[Graph, Sequence[Any]], list[Any]]
 
 
 @functools.cache
@@ -60,15 +59,6 @@ EXECUTORS: dict[str, Executor] = {"numpy": interpret.run, "native": run_native}
 """The readers of a Graph, by name."""
 
 
-@dataclass(slots=True)
-class Program:
-    """A traced call: its staged form and the executor that runs it."""
-
-    staged: Staged
-    execute: Executor
-    seconds: float  # that tracing took
-
-
 class CompiledFunction:
     """A function that is traced once for each structure of its arguments, and then only run.
 
@@ -79,15 +69,19 @@ class CompiledFunction:
         functools.update_wrapper(self, function)
         self.function = function
         self.executor = executor
-        self.programs: dict[Any, Program] = {}
+        self.programs = Programs()
         self._names = parameter_names(function)
         self._bindings: dict[Any, Binding] = {}
         self._history = TraceHistory(getattr(function, "__name__", "function"))
 
     @property
     def trace_count(self) -> int:
-        """How many programs have been traced: one for each structure, shapes and dtypes."""
-        return len(self.programs)
+        """How many programs have been traced: one for each structure, shapes and dtypes.
+
+        The last 128 that were used are kept, or fewer where these need more than a gigabyte for
+        their work. One that is wanted again later is traced again.
+        """
+        return self.programs.traced
 
     @property
     def retraces(self) -> list[Retrace]:
@@ -114,6 +108,7 @@ class CompiledFunction:
         if key is not None:
             binding = self._bindings.get(key)
             if binding is not None and binding.is_valid(arguments):
+                self.programs.use(binding.program)
                 return self._run_bound(binding, arguments)
         try:
             call = describe(arguments, keywords, self._names)
@@ -141,19 +136,21 @@ class CompiledFunction:
 
     def _bind(self, key: Any, call: Call, program: Program, arguments: Sequence[Any]) -> Binding:
         """Remember the places of this call's Arrays, until one of its objects is gone."""
-        bindings = self._bindings
+        reference = weakref.ref(self)
 
         def forget() -> None:
-            bindings.pop(key, None)
+            function = reference()
+            if function is not None:
+                function._bindings.pop(key, None)
 
-        binding = Binding(call, program.staged, program.execute, arguments, forget)
+        binding = Binding(call, program, arguments, forget)
         if self.executor == "native" and can_run_native():
             from . import native
 
             code = native.get_program(program.staged.graph)
             if not code.poison:
                 binding.bind_native(code)
-        bindings[key] = binding
+        self._bindings[key] = binding
         return binding
 
     def _run_bound(self, binding: Binding, arguments: Sequence[Any]) -> Any:
@@ -193,7 +190,7 @@ class CompiledFunction:
         code = native.get_program(program.staged.graph)
         if code.poison or not Binding.has_places(call, program.staged):
             return None
-        binding = Binding(call, program.staged, program.execute, arguments, lambda: None)
+        binding = Binding(call, program, arguments, lambda: None)
         return Series(code, binding, call) if Series.can_run(code, binding) else None
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -216,14 +213,18 @@ class CompiledFunction:
                 except NeedsState as request:
                     prepared.append(request.prepare(call))
                     call = describe(arguments, keywords, self._names)
-                    if call.key() in self.programs:
-                        return self.programs[call.key()], call
+                    program = self.programs.get(call.key())
+                    if program is not None:
+                        return program, call
         except Exception:
             for original in prepared:
                 original.state = None
             raise
         program = Program(staged, EXECUTORS[self.executor], time.perf_counter() - begin)
-        self.programs[call.key()] = program
+        for gone in self.programs.add(call.key(), program):
+            for key, binding in list(self._bindings.items()):
+                if binding.program is gone:
+                    self._bindings.pop(key, None)
         self._history.record(call, self._names)
         return program, call
 

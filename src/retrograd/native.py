@@ -6,8 +6,9 @@ import copy
 import ctypes
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -80,7 +81,7 @@ class NativeProgram:
         target: Target | None = None,
         without: Iterable[str] | None = None,
     ) -> None:
-        self.graph = graph
+        self.graph = replace(graph, cache={})  # the cache of the Graph holds this program
         self.without = check_names(get_config().without_passes if without is None else without)
         self.poison = get_config().poison if poison is None else poison
         self.times = Times()
@@ -230,14 +231,21 @@ class NativeProgram:
             else:
                 self.fresh.append(number)
         kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)
-        self._callback = kind(self._call_back)
+        myself = weakref.ref(self)  # else memory would be freed by the garbage collector alone
+
+        def call_back(number: int, addresses: int) -> None:
+            program = myself()
+            if program is not None:
+                program._call_back(number, addresses)
+
+        self._callback = kind(call_back)
         address = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
         self.table[self.plan.callback_slot] = address
         self._error: BaseException | None = None
         self.lock = threading.Lock()
         self.table_address = self.table.ctypes.data
         self.threads: int | None = None
-        self.ready_for: Any = None  # the call that the pointers in the table are those of
+        self.ready_for: Any = None  # the mark of the call that the pointers are those of
 
     def run(self, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:
         """Run the program on one value for each input."""

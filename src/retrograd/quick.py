@@ -57,6 +57,7 @@ class QuickCall:
         places: dict[int, list[Place]],
     ) -> None:
         self.program = program
+        self.mark = object()  # stands for this call, which the program must not keep alive
         safe = program.plan.lifetimes.select([(i, o) for o, i in replaces.items()])
         self.steady = {o: i for i, o in safe if sources[i] is not None}
         self.copies = {i: len(places[o]) for o, i in self.steady.items()}
@@ -95,7 +96,7 @@ class QuickCall:
                 assert array is not None
                 self._point(self.input_slots[position], array)
             results: list[Array | None] = [None] * len(program.outputs)
-            ready = program.ready_for is self and found == self.settled
+            ready = program.ready_for is self.mark and found == self.settled
             alone = self.steady if ready else self._settle(found)
             live: dict[int, Any] = {}
             made: dict[int, Array] = {}
@@ -143,7 +144,7 @@ class QuickCall:
             if whole
             else None
         )
-        program.ready_for = self if whole else None
+        program.ready_for = self.mark if whole else None
         return alone
 
     def _point(self, slot: int | None, array: Array) -> None:
