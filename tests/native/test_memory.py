@@ -16,7 +16,6 @@ import retrograd as rg
 from retrograd import held, nn, optim
 from retrograd.runtime import libraries
 
-
 pytestmark = pytest.mark.filterwarnings("ignore::retrograd.errors.RetraceWarning")
 
 
