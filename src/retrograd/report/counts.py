@@ -53,6 +53,8 @@ def count_bytes(kernel: Kernel, schedule: Schedule) -> int:
     if isinstance(kernel, (Repeat, Grid)):
         inside = kernel.body.schedule
         return kernel.runs * sum(count_bytes(inner, inside) for inner in inside.kernels)
+    if isinstance(kernel, Routine) and kernel.name == "keep":
+        return 0  # where the table is written in place; only that is in steps that are measured
     if isinstance(kernel, (Callback, Routine)):
         return sum(schedule.buffers[n].bytes for part in (reads, writes) for n in part(kernel))
     if isinstance(kernel, Contraction):
@@ -111,7 +113,8 @@ def _count_in_nest(nest: LoopNest) -> int:
             total += math.prod(nest.extents[axis] for axis in own)
     reduced = {axis for axis, is_reduced in enumerate(nest.reduced) if is_reduced}
     for store in nest.stores:
-        combines = store.reduction is not None or store.index is not None
+        adds = store.index is not None and not store.replaces
+        combines = store.reduction is not None or adds
         if combines and nest.expressions[store.expression].dtype.kind == "f":
             own = axes[store.expression] | reduced | _axes_of(store.access)
             total += math.prod(nest.extents[axis] for axis in own)
@@ -147,5 +150,6 @@ def _count_scattered(nest: LoopNest, schedule: Schedule) -> int:
             total += points * schedule.buffers[expression.access.buffer].dtype.itemsize
     for store in nest.stores:
         if store.index is not None:
-            total += 2 * points * schedule.buffers[store.access.buffer].dtype.itemsize
+            times = 1 if store.replaces else 2
+            total += times * points * schedule.buffers[store.access.buffer].dtype.itemsize
     return total

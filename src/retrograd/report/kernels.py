@@ -266,7 +266,8 @@ def _describe(
 def _describe_nest(nest: LoopNest, name: str) -> tuple[str, Counter[str], str]:
     operations = Counter(e.kind for e in nest.expressions if e.kind not in SILENT)
     operations.update(store.reduction for store in nest.stores if store.reduction)
-    operations.update("scatter_add" for store in nest.stores if store.index is not None)
+    scattered = [store for store in nest.stores if store.index is not None]
+    operations.update("put_rows" if s.replaces else "scatter_add" for s in scattered)
     shape = _format_shape(nest.extents)
     if any(nest.reduced):
         over = [extent for extent, is_reduced in zip(nest.extents, nest.reduced) if is_reduced]
