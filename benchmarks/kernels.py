@@ -71,7 +71,7 @@ def start(side: Side, threads: int, scratch: Path) -> Process:
     environment["RETROGRAD_THREADS"] = str(threads)
     if side.name == "NumPy" and host_target().vector_bytes == 64:
         # On some processors OpenBLAS does not use AVX-512 unless it is told to.
-        environment.setdefault("OPENBLAS_CORETYPE", "SKYLAKEX")
+        environment["OPENBLAS_CORETYPE"] = "SKYLAKEX"
     return Process(side, {"threads": threads}, scratch, environment)
 
 
