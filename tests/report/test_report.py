@@ -71,6 +71,11 @@ def test_what_does_not_depend_on_an_axis_counts_once() -> None:
     assert count_bytes(nest, Schedule(buffers, [nest])) == 4 * (2 * 50 * 20 + 20)
 
 
+def test_an_element_that_is_read_twice_counts_once() -> None:
+    (kernel,) = report_of(lambda x: x[1:] + x[:-1], draw(100)).kernels
+    assert kernel.bytes == 4 * (100 + 99)
+
+
 def test_a_reduction() -> None:
     (kernel,) = report_of(lambda x: (x * x).sum(0), draw(30, 40)).kernels
     assert kernel.flops == 2 * 30 * 40
