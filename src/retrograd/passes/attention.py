@@ -61,6 +61,8 @@ class Segment:
 def part_queries(heads: int, queries: int, keys: int, causal: bool) -> list[Segment]:
     """How the queries of a key-value head are walked."""
     least, most = ROWS
+    if causal:  # enough blocks to leave out what lies above the diagonal
+        most = min(most, -(-queries // (STEPS * least)) * least)
     rows = max(min(SCORES // max(heads * keys, 1), most), least) // least * least
     if queries <= rows:
         return [Segment(0, queries, 1, min(keys, queries) if causal else keys)]
