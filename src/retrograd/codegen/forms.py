@@ -87,6 +87,7 @@ def find_form(kernel: Kernel, target: Any, least: int | None = None) -> tuple[Fo
         least: the least extent of the free axis, where it must be given at run time.
     """
     if isinstance(kernel, LoopNest):
+        kernel = _squeeze(kernel)
         turn = plan_transposition(kernel, target.vector_bytes, least)
         if turn is not None:
             return _set_free(kernel, turn, [])
@@ -97,6 +98,11 @@ def find_form(kernel: Kernel, target: Any, least: int | None = None) -> tuple[Fo
         if plan.cut and plan.reduced[plan.level] == plan.free:
             return _set_free(kernel, replace(plan, strip=0), [plan.strip])
         return _set_free(kernel, plan if plan.cut else replace(plan, strip=0), [])
+    if isinstance(kernel, Routine) and kernel.name == "random_bits":
+        return Form(replace(kernel, parameters=()), None), list(kernel.parameters)
+    if isinstance(kernel, Routine) and kernel.name == "cumsum":
+        dtype, outer, *others = kernel.parameters
+        return Form(replace(kernel, parameters=(dtype, *others)), None), [outer]
     return Form(kernel, None), []
 
 
@@ -109,6 +115,35 @@ def _set_free(
     extents = list(kernel.extents)
     extent, extents[plan.free] = extents[plan.free], 0
     return Form(replace(kernel, extents=tuple(extents)), plan), [extent, *numbers]
+
+
+def _squeeze(nest: LoopNest) -> LoopNest:
+    """The nest without kept axes of one element: strides along them make no difference."""
+    kept = [a for a, extent in enumerate(nest.extents) if extent != 1 or nest.reduced[a]]
+    if len(kept) == len(nest.extents):
+        return nest
+
+    def pick(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(values[axis] for axis in kept)
+
+    def guard(old: Guard) -> Guard:
+        return replace(old, strides=pick(old.strides))
+
+    def access(old: Access) -> Access:
+        return replace(old, strides=pick(old.strides), guards=tuple(map(guard, old.guards)))
+
+    expressions = []
+    for old in nest.expressions:
+        new = old if old.access is None else replace(old, access=access(old.access))
+        if old.kind == "inside":
+            new = replace(new, value=tuple(map(guard, old.value)))
+        if old.kind == "index" and old.value not in kept:
+            new = Expression("constant", old.dtype, value=0)
+        elif old.kind == "index":
+            new = replace(new, value=kept.index(old.value))
+        expressions.append(new)
+    stores = tuple(replace(store, access=access(store.access)) for store in nest.stores)
+    return LoopNest(pick(nest.extents), pick(nest.reduced), tuple(expressions), stores)
 
 
 def _take_numbers(nest: LoopNest) -> tuple[LoopNest, list[int]]:

@@ -158,7 +158,7 @@ class ProgramWriter:
             pieces.move(access) * self.schedule.buffers[access.buffer].dtype.itemsize
             for access in accesses
         ]
-        place = 2 * len(accesses) if self.kernels[name].free == pieces.axis else -1
+        place = 2 * len(accesses) if pieces.uneven else -1
         head = [pieces.count, pieces.units, pieces.unit, pieces.total, place]
         head += [len(accesses), len(words), *moves]
         looks = can_fail(pieces.kernel)

@@ -71,25 +71,29 @@ def _words(f: Function, count: int) -> list[str]:
 
 
 def _emit_bits(f: Function, routine: Routine, vector_bytes: int) -> None:
-    """Element i is word i % 4 of block i // 4: the words of the blocks interleaved."""
-    (size,) = routine.parameters
+    """Element i is word i % 4 of block i // 4: the words of the blocks interleaved.
+
+    How many there are is given at run time.
+    """
+    size = f.number(2 * len(routine.inputs) + 2)
     lanes = vector_bytes // 4
     at_once = 4 * lanes
     key0, key1, low, high = _words(f, 4)
     first = f.emit("load i64, ptr %p1, align 8") if len(routine.inputs) == 2 else "0"
     target = f"%p{len(routine.inputs)}"
-    whole = size // at_once * at_once
-    if whole:
-        with f.loop("0", str(whole), at_once) as start:
-            kind, words = _blocks(f, lanes, first, start, (key0, key1, low, high))
-            place = f.emit(f"getelementptr i32, ptr {target}, i64 {start}")
-            f.do(f"store {kind} {words}, ptr {place}, align 4")
-    if size > whole:
-        kind, words = _blocks(f, lanes, first, str(whole), (key0, key1, low, high))
-        place = f.emit(f"getelementptr i32, ptr {target}, i64 {whole}")
-        for order in range(size - whole):
-            word = f.emit(f"extractelement {kind} {words}, i64 {order}")
-            there = f.emit(f"getelementptr i32, ptr {place}, i64 {order}")
+    whole = f.cut(size, at_once)
+    with f.when(f.emit(f"icmp ne i64 {whole}, 0")), f.loop("0", whole, at_once) as start:
+        kind, words = _blocks(f, lanes, first, start, (key0, key1, low, high))
+        place = f.emit(f"getelementptr i32, ptr {target}, i64 {start}")
+        f.do(f"store {kind} {words}, ptr {place}, align 4")
+    with f.when(f.emit(f"icmp ult i64 {whole}, {size}")):
+        kind, words = _blocks(f, lanes, first, whole, (key0, key1, low, high))
+        rest = f.reserve(kind)
+        f.do(f"store {kind} {words}, ptr {rest}, align 64")
+        with f.loop(whole, size, 1) as number:
+            order = f.emit(f"sub i64 {number}, {whole}")
+            word = f.emit(f"load i32, ptr {f.emit(f'getelementptr i32, ptr {rest}, i64 {order}')}")
+            there = f.emit(f"getelementptr i32, ptr {target}, i64 {number}")
             f.do(f"store i32 {word}, ptr {there}, align 4")
 
 
@@ -140,12 +144,16 @@ def _emit_fold(f: Function, routine: Routine, vector_bytes: int) -> None:
 
 
 def _emit_cumsum(f: Function, routine: Routine, vector_bytes: int) -> None:
-    """Sums along the middle axis of (outer, count, inner); floats are summed in float64."""
-    dtype, outer, count, inner, reverse = routine.parameters
+    """Sums along the middle axis of (outer, count, inner); floats are summed in float64.
+
+    The outer extent is given at run time.
+    """
+    dtype, count, inner, reverse = routine.parameters
+    outer = f.number(4)
     wide = float64 if dtype.kind == "f" else dtype
     lanes = vector_bytes // wide.itemsize
     whole = inner // lanes * lanes
-    with f.loop("0", str(outer), 1, "o") as row:
+    with f.loop("0", outer, 1, "o") as row:
         start = f.emit(f"mul i64 {row}, {count * inner}")
         if whole:
             with f.loop("0", str(whole), lanes, "c") as column:
