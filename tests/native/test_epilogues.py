@@ -12,11 +12,19 @@ import retrograd as rg
 from retrograd import losses, nn, optim
 from retrograd.ir.loops import EPILOGUE_TERMS, Contraction, LoopNest
 from retrograd.native import NativeProgram
+from retrograd.passes import epilogues
 from retrograd.runtime.target import Target
 from tests.native.helpers import NumpyArray, check, same_bits, trace
 from tests.native.terms import draw, narrower_target
 
 APART = ("fuse_epilogues",)
+
+
+@pytest.fixture(autouse=True)
+def fuse_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few results there are."""
+    monkeypatch.setattr(epilogues, "FEW_SHORT", 0)
+    monkeypatch.setattr(epilogues, "FEW_LONG", 0)
 
 
 def count(program: NativeProgram) -> tuple[int, int, int]:
@@ -167,6 +175,15 @@ def test_training_gives_the_same_bits_fused_or_not_on_any_number_of_threads() ->
     updates = [k for k in fused if k.epilogue is not None and len(k.epilogue.stores) == 3]
     assert len(updates) == 2, "a weight and both of its moments are updated where the gradient is"
     assert len(program.plan.lifetimes.matched) == len(apart.plan.lifetimes.matched)
+
+
+def test_few_results_are_not_worth_the_time_of_llvm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    arrays = [draw(40, 30), draw(30, 64, seed=1), draw(64, seed=2), draw(40, 64)]
+    assert count(NativeProgram(trace(bias_relu, arrays)))[0] == 0
+    arrays = [draw(100, 30), draw(30, 64, seed=1), draw(64, seed=2), draw(100, 64)]
+    assert count(NativeProgram(trace(bias_relu, arrays)))[0] == 1
+    assert count(NativeProgram(trace(gelu, arrays)))[0] == 0
 
 
 def test_a_norm_of_all_gradients_stands_between_them_and_the_update() -> None:

@@ -25,11 +25,14 @@ from ..ir.loops import (
     reads,
     writes,
 )
+from .values import COST_OF_COSTLY, COSTLY
 
 LONGEST = 64
 """Expressions of an epilogue, at the most."""
-SHORT, FEW = 12, 1 << 14
-"""A longer epilogue than this takes LLVM more time than it saves on fewer results than these."""
+SHORT = 12
+"""Work on one result, in multiples of an addition, in a short epilogue."""
+FEW_SHORT, FEW_LONG = 1 << 12, 1 << 17
+"""On fewer results an epilogue saves less than LLVM takes for it, a short one and a long one."""
 NOT_ELEMENTWISE = {"gather", "index", "inside", "sum"}
 
 
@@ -141,7 +144,8 @@ def absorb(c: Contraction, nest: LoopNest, kept: bool) -> Contraction | None:
         return None
     if any(s.reduction is not None or s.index is not None for s in nest.stores):
         return None
-    if len(nest.expressions) > SHORT and math.prod(nest.extents) < FEW:
+    work = sum(COST_OF_COSTLY if e.kind in COSTLY else 1 for e in nest.expressions)
+    if math.prod(nest.extents) < (FEW_SHORT if work <= SHORT else FEW_LONG):
         return None
     loads = [e.access for e in nest.expressions if e.access is not None]
     accesses = {*loads, *(store.access for store in nest.stores)}
