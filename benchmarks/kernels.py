@@ -100,6 +100,8 @@ def find_limit(case: Case, limits: Limits, threads: int) -> float:
     everywhere = threads >= limits.threads
     peak = limits.peak_all if everywhere else threads * limits.peak
     bandwidth = limits.bandwidth_all if everywhere else limits.bandwidth
+    if case.kind in ("chain", "gate"):  # results lie elsewhere
+        bandwidth = limits.copy_all if everywhere else limits.copy
     if case.flops:
         return case.flops * (2 if case.wide else 1) / peak
     return case.bytes / bandwidth
@@ -189,10 +191,12 @@ def format_report(report: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     one, both = limits["peak"] / 1e9, limits["peak_all"] / 1e9
     memory, together = limits["bandwidth"] / 1e9, limits["bandwidth_all"] / 1e9
+    copy, copy_all = limits["copy"] / 1e9, limits["copy_all"] / 1e9
     lines = [
         f"{machine['cpu']}, {limits['threads']} cores, {machine['system']}; {versions}",
         f"multiply-adds {one:.0f} GFLOP/s on one core, {both:.0f} on all",
         f"memory {memory:.0f} GB/s on one core, {together:.0f} on all",
+        f"copies {copy:.0f} GB/s on one core, {copy_all:.0f} on all",
         f"load {machine['load']:.1f} before, {machine['load_after']:.1f} after",
     ]
     names = list(report["kernels"][0]["seconds"])

@@ -17,7 +17,7 @@ from benchmarks.rivals.kernels_numpy import NumpyKernels
 from benchmarks.side_kernels import make_function
 from retrograd.report.limits import Limits
 
-LIMITS = Limits(2, 1e9, 2e9, 1e8, 1.5e8)
+LIMITS = Limits(2, 1e9, 2e9, 1e8, 1.5e8, copy=5e7, copy_all=6e7)
 
 
 def shrink(case: Case) -> Case:
@@ -91,8 +91,10 @@ def test_numpy_has_a_form_for_all_but_convolutions() -> None:
         (Case("", "matmul", (), 4e9, 1e8), 1, 4.0),
         (Case("", "matmul", (), 4e9, 1e8), 2, 2.0),
         (Case("", "matmul", (), 4e9, 1e8, wide=True), 2, 4.0),
-        (Case("", "chain", (), 0.0, 3e8), 1, 3.0),
-        (Case("", "chain", (), 0.0, 3e8), 4, 2.0),
+        (Case("", "adam", (), 0.0, 3e8), 1, 3.0),
+        (Case("", "adam", (), 0.0, 3e8), 4, 2.0),
+        (Case("", "chain", (), 0.0, 3e8), 1, 6.0),
+        (Case("", "gate", (), 0.0, 3e8), 2, 5.0),
     ],
 )
 def test_limits_by_hand(case: Case, threads: int, limit: float) -> None:

@@ -34,6 +34,7 @@ class Limits:
             an update in place.
         caches: the same of copies inside of caches: (bytes that each thread works on, bytes/s on
             one core, bytes/s on all).
+        copy, copy_all: bytes/s of a copy in memory alone: what writes elsewhere is no quicker.
     """
 
     threads: int
@@ -42,6 +43,8 @@ class Limits:
     bandwidth: float
     bandwidth_all: float
     caches: tuple[tuple[int, float, float], ...] = ()
+    copy: float = 0.0
+    copy_all: float = 0.0
 
     def raise_to(self, other: Limits) -> Limits:
         """The better of two measurements: other programs only ever lower them."""
@@ -150,21 +153,25 @@ class Meter:
         # These are short: other programs spoil most of few.
         one_peak = max(self._measure_peaks(1) for _ in range(10 * repeats))
         all_peak = max(self._measure_peaks(self.threads) for _ in range(10 * repeats))
-        one_copy = max(self._measure_copies(1) for _ in range(repeats))
-        all_copy = max(self._measure_copies(self.threads) for _ in range(repeats))
+        one = [self._measure_memory(1) for _ in range(repeats)]
+        together = [self._measure_memory(self.threads) for _ in range(repeats)]
+        one_copy, one_update = (max(speeds) for speeds in zip(*one))
+        all_copy, all_update = (max(speeds) for speeds in zip(*together))
         caches = []
         for size in CACHED_BYTES:
-            one = max(self._measure_cached(size, 1) for _ in range(repeats))
-            together = max(self._measure_cached(size, self.threads) for _ in range(repeats))
-            caches.append((size, one, max(one, together)))
+            alone = max(self._measure_cached(size, 1) for _ in range(repeats))
+            shared = max(self._measure_cached(size, self.threads) for _ in range(repeats))
+            caches.append((size, alone, max(alone, shared)))
         # On a busy machine one core may look better than all of them.
         return Limits(
             self.threads,
             one_peak,
             max(one_peak, all_peak),
+            max(one_copy, one_update),
+            max(one_copy, one_update, all_copy, all_update),
+            tuple(caches),
             one_copy,
             max(one_copy, all_copy),
-            tuple(caches),
         )
 
     def _measure_peaks(self, threads: int) -> float:
@@ -187,9 +194,8 @@ class Meter:
         run_together([lambda n=n: work(n) for n in range(threads)])  # type: ignore[misc]
         return sum(speeds)
 
-    def _measure_copies(self, threads: int) -> float:
-        """Bytes/s of all threads together: the better of a copy and of an update in place, where
-        no memory is read only because it is written.
+    def _measure_memory(self, threads: int) -> tuple[float, float]:
+        """Bytes/s of all threads together, of a copy and of an update in place.
 
         By the processor time of one thread; by the clock on the wall where threads share memory.
         """
@@ -212,7 +218,7 @@ class Meter:
             begin = clock()
             run_together([lambda n=n, work=work: work(n) for n in range(threads)])  # type: ignore[misc]
             speeds.append(size / (clock() - begin))
-        return max(speeds)
+        return speeds[0], speeds[1]
 
 
 def run_together(jobs: list[Callable[[], None]]) -> None:
