@@ -30,6 +30,7 @@ SIZES = [
     (33, 100, 5),
     (50, 64, 600),
     (61, 515, 513),  # rows of b far apart: panels, the last one narrow
+    (50, 524, 530),  # several panels are filled at once
     (2, 3, 0),
     (0, 3, 2),
     (31, 31, 1),

@@ -16,6 +16,8 @@ PANEL = 256
 """Bytes of a row in a panel: a multiple of every vector."""
 FAR = 2048
 """Bytes between rows of an operand above which panels pay off: each row is on another page."""
+LARGE, TOGETHER = 1 << 20, 4
+"""Bytes from which on an operand comes from memory, and how many panels are then filled at once."""
 LANES = 64
 """Bytes of a vector in the choice between two ways to compute; the same for all targets."""
 
@@ -282,11 +284,26 @@ def pack_panels(values: Values, c: Contraction, last: int) -> Contraction:
             c.dtype,
         )
         into = View(target.buffer, start * target.strides[place], target.strides, part, c.dtype)
+        if step == 1 and place == 0 and c.dtype.itemsize * math.prod(part) >= LARGE:
+            source, into = side_by_side(source), side_by_side(into)
         copy_view(values, source, into)
     spaced = [0] * len(c.extents)
     for axis, stride in zip(axes, target.strides):
         spaced[axis] = stride
     return replace(c, b=Access(target.buffer, 0, tuple(spaced)), panel=(last, width))
+
+
+def side_by_side(view: View) -> View:
+    """Panels in another order: so many rows at once that memory is read in longer pieces."""
+    panels, *inner, width = view.shape
+    if panels % TOGETHER:
+        return view
+    step, *others, last = view.strides
+    return replace(
+        view,
+        shape=(panels // TOGETHER, *inner, TOGETHER, width),
+        strides=(step * TOGETHER, *others, step, last),
+    )
 
 
 def copy_view(values: Values, source: View, target: View) -> None:
