@@ -20,6 +20,7 @@ from .save_sums import save_sums
 from .scalars_first import scalars_first
 from .simplify import simplify
 from .sink_gathers import sink_gathers
+from .split_dots import split_dots
 from .split_reductions import split_reductions
 from .turn_dots import turn_dots
 
@@ -35,6 +36,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     remove_dead_code,
     scalars_first,
     turn_dots,
+    split_dots,
 )
 """Each takes a Graph and gives one that computes the same; any may be left out."""
 
