@@ -118,6 +118,21 @@ def test_a_loop_around_kernels_counts_every_step() -> None:
     assert outer.flops == sum(kernel.flops for kernel in inner)
 
 
+def test_kernels_of_a_layer_that_is_a_loop_name_the_layer() -> None:
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            self.cells, self.head = nn.LSTM(4, 8), nn.Linear(8, 3)
+
+        def __call__(self, x: Any) -> Any:
+            return self.head(self.cells(x)[0][:, -1])
+
+    step = rg.compile(lambda model, x: model(x), executor="native")
+    report = step.report(Last(), rg.array(draw(2, 5, 4)))
+    inner = [kernel for kernel in report.kernels if kernel.depth]
+    assert inner and all(kernel.paths == ("cells",) for kernel in inner)
+    assert all(kernel.runs == 5 for kernel in inner)
+
+
 # -- where kernels come from ----------------------------------------------------------------------
 
 

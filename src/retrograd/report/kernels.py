@@ -164,10 +164,17 @@ def describe_kernels(
     nodes_of = schedule.graph.walk() if schedule.graph is not None else ()
     producers = {id(variable): node for node in nodes_of for variable in node.outputs}
     found = []
+    outer: list[tuple[tuple[str, ...], SourceLine | None]] = []  # of the loops around a kernel
     for number, (kernel, around, depth, runs) in enumerate(walk_kernels(schedule)):
         nodes = _find_nodes(kernel, around, producers)
         what, operations, shape = _describe(kernel, around, nodes)
         written = writes(kernel) if around is schedule else set()
+        del outer[depth:]
+        paths = tuple(dict.fromkeys(node.path for node in nodes if node.path))
+        source = next((node.source for node in nodes if node.source), None)
+        if depth and not paths:  # what is inside of a loop is where the loop is
+            paths, source = outer[-1]
+        outer.append((paths, source))
         found.append(
             KernelReport(
                 number=number,
@@ -176,10 +183,10 @@ def describe_kernels(
                 what=what,
                 operations=tuple(operations.items()),
                 shape=shape,
-                paths=tuple(dict.fromkeys(node.path for node in nodes if node.path)),
+                paths=paths,
                 # The parameters come before their moments.
                 writes=tuple(sorted((names[n] for n in written if n in names), key=len)),
-                source=next((node.source for node in nodes if node.source), None),
+                source=source,
                 depth=depth,
                 runs=runs,
                 flops=runs * count_flops(kernel),

@@ -18,7 +18,7 @@ import numpy as np
 from ..codegen.clock import END, FIRST, NOW, STEP, Clock
 from ..native import NativeProgram
 from ..runtime.processors import choose_thread_count
-from .kernels import KernelReport
+from .kernels import KernelReport, walk_kernels
 from .limits import Limits, Meter
 
 NumpyArray = np.ndarray[Any, Any]
@@ -190,7 +190,11 @@ def measure_profile(
     if meter is not None and limits is not None:
         limits = limits.raise_to(meter.measure())
     assert limits is not None
-    return summarise(rows, np.array(found) / second, steps, limits, stamped.threads or 1)
+    columns = list(range(FIRST))
+    for kernel, *_ in walk_kernels(program.schedule):  # in the order of the rows
+        columns += [clock.place_of(kernel), clock.place_of(kernel, waiting=True)]
+    times = np.array(found)[:, columns] / second
+    return summarise(rows, times, steps, limits, stamped.threads or 1)
 
 
 def summarise(
