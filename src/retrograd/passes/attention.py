@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import ArrayType, Atom, Constant, Graph, Node, prune
+from ..ir import ArrayType, Atom, Constant, Graph, Node, Variable, prune
 from ..ir.loops import Access, Body, Grid
 from ..ir.types import DTYPES, DType, int64, uint32
 from ..ops.attention import (
@@ -308,7 +308,7 @@ def _lower(
         return formula(options, dict(zip(views, arrays, strict=True)))
 
     types = [ArrayType(tile.view.dtype, tile.view.shape) for tile in views.values()]
-    outputs = [_tile(_place(values, variable.type), extents) for variable in node.outputs]
+    outputs = [_tile(_place(values, variable), extents) for variable in node.outputs]
     strides = [[tile.view.strides for tile in part] for part in (list(views.values()), outputs)]
     key = repr((node.primitive.name, sorted(options.items()), types, strides))
     body = values.programs.get(key)  # layers of one shape share it
@@ -384,9 +384,11 @@ def _tile(whole: View, extents: tuple[int, int]) -> Tile:
     return Tile(whole, view, Access(whole.buffer, whole.offset, steps))
 
 
-def _place(values: Values, type: ArrayType) -> View:
+def _place(values: Values, variable: Variable) -> View:
     """Memory for an output: of four axes the heads come last but one, as those who use it like."""
-    shape = type.shape
+    type, shape = variable.type, variable.type.shape
+    if id(variable) in values.placed:
+        return values.place(variable)
     if len(shape) < 4:
         return values.new(type.dtype, shape)
     batch, heads, rows, last = shape

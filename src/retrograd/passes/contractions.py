@@ -45,7 +45,7 @@ def lower_dot(values: Values, node: Node) -> bool:
     order_b.update({axis: count + rows + place for place, axis in enumerate(free_b)})
     for place, (x, y) in enumerate(zip(*contract, strict=True)):
         order_a[x] = order_b[y] = output.type.ndim + place
-    out = Access(target.buffer, 0, (*target.strides, *([0] * len(contract[0]))))
+    out = Access(target.buffer, target.offset, (*target.strides, *([0] * len(contract[0]))))
     reduced = tuple(axis >= output.type.ndim for axis in range(len(extents)))
     accesses = spread(left, order_a, len(extents)), spread(right, order_b, len(extents))
     append_contraction(values, extents, reduced, output.type.dtype, *accesses, out)

@@ -21,6 +21,7 @@ from .inner_programs import lower_call, lower_scan
 from .movement import lower_concatenate, lower_movement, lower_pad, lower_reshape
 from .nests import collapse
 from .pipeline import SCHEDULE_PASSES
+from .placement import place_parts
 from .reductions import (
     POSITIONS,
     REDUCTIONS,
@@ -94,6 +95,7 @@ def lower(
     if strides is not None:
         values.place_inputs(strides[0])
         values.place_outputs(strides[1])
+    place_parts(values)
     plan_borders(values)
     values.lower_inside = lambda inner: lower(inner, elementwise, True, without)
     values.lower_placed = lambda inner, *others: lower(inner, elementwise, False, without, others)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..ir import Constant, Node
 from ..ir.loops import Guard
 from .nests import Affine, IndexMap, NestBuilder, View, reshape_view
+from .placement import is_same_place, list_parts
 from .values import COST_TO_SHARE, EXPRESSIONS, Lazy, Values
 
 
@@ -85,17 +86,13 @@ def _dilate(values: Values, node: Node) -> None:
 
 
 def lower_concatenate(values: Values, node: Node) -> bool:
-    """Each input is computed into its part of the output."""
-    output, axis = node.outputs[0], node.parameters["axis"]
-    target = values.new(output.type.dtype, output.type.shape)
-    offset = 0
-    for atom in node.inputs:
-        shape = atom.type.shape
-        part = View(
-            target.buffer, offset * target.strides[axis], target.strides, shape, target.dtype
-        )
-        values.write(atom, part)
-        offset += shape[axis]
+    """Each input is computed into its part of the output, where it is not there already."""
+    output = node.outputs[0]
+    target = values.place(output)
+    for atom, part in zip(node.inputs, list_parts(target, node), strict=True):
+        known = values.known.get(id(atom))
+        if not (isinstance(known, View) and is_same_place(known, part)):
+            values.write(atom, part)
     values.known[id(output)] = target
     return True
 

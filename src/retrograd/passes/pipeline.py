@@ -47,9 +47,10 @@ SCHEDULE_PASSES: tuple[Callable[[Schedule], Schedule], ...] = (
 )
 """Each takes a Schedule, of a program or of one inside of it, and gives one that does the same."""
 
-OPTIMISATIONS = ("merge_nests", "in_place", "share_memory")
-"""What else can be left out: loops over the same space made one while they are lowered, outputs
-written over inputs, and places in the arena that several values use one after the other."""
+OPTIMISATIONS = ("merge_nests", "place_parts", "in_place", "share_memory")
+"""What else can be left out: loops over the same space made one while they are lowered, parts of a
+joined value made in their places, outputs written over inputs, and places in the arena that several
+values use one after the other."""
 
 
 def list_names() -> tuple[str, ...]:

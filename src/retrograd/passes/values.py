@@ -278,7 +278,7 @@ class Values:
         view = self.placed.get(id(variable))
         if view is not None and view.strides and view.strides[-1] == 1:
             if self.node is not None:
-                self.schedule.origins[view.buffer] = self.node
+                self.schedule.origins.setdefault(view.buffer, self.node)
             return view
         return self.new(variable.type.dtype, variable.type.shape)
 
