@@ -7,7 +7,7 @@ import ctypes
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -19,7 +19,7 @@ from .codegen.clock import STAMPS, Clock, write_stamps
 from .codegen.elementwise import ROWS
 from .codegen.program import ProgramWriter
 from .codegen.series import DONE, Job, write_series
-from .codegen.steps import ARENA, CODE, ENTRIES, FUNCTIONS, ROOT, TICKS, write_steps
+from .codegen.steps import ARENA, CODE, FUNCTIONS, PARTS, ROOT, TICKS, write_steps
 from .codegen.team import write_team
 from .config import get_config
 from .errors import IndexRangeError, RetrogradError, VerificationError
@@ -102,10 +102,11 @@ class NativeProgram:
         self.distinct, self.shared = self.plan.distinct, self.plan.shared
         self.arena = Arena(self.plan.places, self.plan.size)
         start = time.perf_counter()
-        steps, name = load_steps(), "step_shared" if self.shared else "step"
+        part, name = ("shared", "step_shared") if self.shared else ("step", "step")
+        steps = kept.load(write_steps(part), PARTS[part])
         self.address = steps.addresses[name]
         self.function = jit.function(steps, name, 4 if self.shared else 1)
-        self.start, self.words = plan.start, plan.link(self._list_addresses())
+        self.start, self.words = plan.start, plan.link(self._list_addresses(plan.links))
         self.times.load = time.perf_counter() - start
         self._prepare()
 
@@ -123,9 +124,12 @@ class NativeProgram:
         known = set(FUNCTIONS).union(*(library.addresses for library in libraries))
         return libraries if known.issuperset(filter(None, plan.links)) else None
 
-    def _list_addresses(self) -> dict[str, int]:
-        """The functions that records may call, by name."""
-        addresses = dict(load_steps().addresses)
+    def _list_addresses(self, names: Collection[str]) -> dict[str, int]:
+        """The addresses of the functions that records call, by name."""
+        addresses: dict[str, int] = {}
+        for part, functions in PARTS.items():
+            if any(name in names for name in functions):
+                addresses.update(kept.load(write_steps(part), functions).addresses)
         for library in self.libraries:
             addresses.update(library.addresses)
         return addresses
@@ -200,7 +204,8 @@ class NativeProgram:
         if clock is not None:
             writer = ProgramWriter(self.schedule, self.plan.places, self.target, clock)
             words = np.array(writer.words, np.int64)
-            addresses = {**self._list_addresses(), **load_stamps().addresses}
+            stamps = kept.load(write_stamps(host_target().triple), STAMPS)
+            addresses = {**self._list_addresses(writer.links), **stamps.addresses}
             other.start, other.words = writer.start, link(words, writer.links, addresses)
         other._prepare()
         if clock is not None:
@@ -371,18 +376,6 @@ class NativeProgram:
         except BaseException as error:
             self._error = error
             self.table[self.plan.status_slot] = 2  # the status: the step returns
-
-
-@lru_cache(maxsize=1)
-def load_steps() -> Library:
-    """The machine code of steps, which is that of all programs."""
-    return jit.load(kept.assemble(write_steps()), [*ENTRIES, *FUNCTIONS])
-
-
-@lru_cache(maxsize=1)
-def load_stamps() -> Library:
-    """The machine code of time stamps."""
-    return jit.load(kept.assemble(write_stamps(host_target().triple)), list(STAMPS))
 
 
 def get_program(graph: Graph) -> NativeProgram:

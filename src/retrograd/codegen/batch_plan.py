@@ -14,7 +14,7 @@ from ..ir.loops import Contraction
 from .epilogue import find_row_axis, is_done_once, wants_fetching
 from .tiles import Plan, cost_of_plan, plan_contraction
 
-USUAL = (64, 256, 16, 8)
+USUAL = (64, 16)
 """Extents whose tiles are tried, in this order."""
 ROUND = 8
 """Extents that people choose on purpose are multiples of it."""

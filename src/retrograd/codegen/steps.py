@@ -39,26 +39,26 @@ ARENA, CODE, CALLBACK, ROOT, TICKS, FIRST = 0, 1, 3, 4, 5, 6
 """Positions in a table: the arena, the first record, then the status, the function that calls
 Python, the table of the whole program, the counts of a profile, the pointers to buffers."""
 
-ENTRIES = ("step", "step_shared")
-FUNCTIONS = (
-    "call_python",
-    "repeat",
-    "repeat_shared",
-    "repeat_open",
-    "when",
-    "grid",
-    "grid_shared",
-    "alone",
-    "share",
-    "meet",
-)
+PARTS = {
+    "step": ("step",),
+    "shared": ("step_shared", "alone", "share", "meet"),
+    "python": ("call_python",),
+    "loops": ("repeat", "repeat_shared", "repeat_open", "when", "grid", "grid_shared"),
+}
+"""The functions by modules: a module is compiled when the first program needs it."""
+FUNCTIONS = frozenset(name for names in PARTS.values() for name in names)
 
 
-@lru_cache(maxsize=1)
-def write_steps() -> str:
-    """The module of the step and of what its records may call, as above."""
-    loops = write_repeat(CALLBACK, ROOT), write_grid()
-    return "\n".join((RUN, STEP_SHARED, CALL_PYTHON, *loops, ALONE, SHARE))
+@lru_cache
+def write_steps(part: str) -> str:
+    """The module of one of PARTS."""
+    if part == "step":
+        return RUN
+    if part == "shared":
+        return "\n".join((STEP_SHARED, ALONE, SHARE))
+    if part == "python":
+        return FIND + CALL_PYTHON
+    return "\n".join((RUN, FIND, write_repeat(CALLBACK, ROOT), write_grid()))
 
 
 RUN = f"""
@@ -148,9 +148,9 @@ done:
 }}
 """
 
-CALL_PYTHON = f"""
+FIND = """
 ; The address that a slot and an offset stand for.
-define internal ptr @find(ptr %table, ptr %words, i64 %position) nounwind alwaysinline {{
+define internal ptr @find(ptr %table, ptr %words, i64 %position) nounwind alwaysinline {
 start:
   %first = getelementptr i64, ptr %words, i64 %position
   %slot = load i64, ptr %first
@@ -160,8 +160,10 @@ start:
   %base = load ptr, ptr %place
   %address = getelementptr i8, ptr %base, i64 %offset
   ret ptr %address
-}}
+}
+"""
 
+CALL_PYTHON = f"""
 define void @call_python(ptr %table, ptr %words) nounwind {{
 start:
   %number = load i64, ptr %words

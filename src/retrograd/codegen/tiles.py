@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from operator import mul
 
@@ -72,6 +73,7 @@ class Plan:
         return self.cut or self.level > 0
 
 
+@lru_cache(maxsize=1024)
 def plan_contraction(c: Contraction, vector_bytes: int, registers: int) -> Plan:
     """The cheapest walk for a contraction, by a model of the inner loop."""
     best: Plan | None = None

@@ -17,6 +17,7 @@ import numpy as np
 from ..version import VERSION
 from . import jit
 from .cache import get_cache
+from .jit import Library
 from .plan import NumpyArray, Plan, read_plan
 from .target import Target, host_target, initialise
 
@@ -26,6 +27,12 @@ SOURCES = ("ir", "ops", "passes", "codegen", "runtime")
 def assemble(text: str, target: Target | None = None) -> bytes:
     """Object code for LLVM text, as `jit.assemble`."""
     return assemble_named(text, target)[0]
+
+
+@lru_cache
+def load(text: str, names: tuple[str, ...]) -> Library:
+    """Functions that all programs use: loaded once, and never freed."""
+    return jit.load(assemble(text), list(names))
 
 
 def assemble_named(text: str, target: Target | None = None) -> tuple[bytes, str]:
