@@ -230,7 +230,7 @@ def test_a_full_disk_is_no_error(tmp_path: Path) -> None:
         STEP
         + """
 import resource
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 program, values = run()
 print(json.dumps([program.cached, values, os.listdir(os.environ["RETROGRAD_CACHE"] + "/native")]))
 """
