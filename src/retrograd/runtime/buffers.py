@@ -59,22 +59,23 @@ class OwnMemory(mmap.mmap):
 
 
 def empty_state(shape: tuple[int, ...], dtype: DType) -> NumpyArray:
-    """An array for values that steps will write over; a large one lies in huge pages.
+    """An array for values that steps will write over; a very large one lies in huge pages.
 
     NumPy's own begin 16 bytes behind a page: each vector in them lies in two cache lines.
     """
     size = math.prod(shape) * dtype.itemsize
     if size < LARGE or not hasattr(mmap, "MAP_PRIVATE"):
         return np.empty(shape, dtype)
+    page = HUGE_PAGE if size >= 2 * HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE") else 1
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    memory = OwnMemory(-1, size + HUGE_PAGE + APART * PLACES, flags=flags)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
+    memory = OwnMemory(-1, size + page + APART * PLACES, flags=flags)
+    if page > 1:
         with suppress(OSError):  # a kernel without huge pages
             memory.madvise(mmap.MADV_HUGEPAGE)
     start: int = np.frombuffer(memory, np.uint8).__array_interface__["data"][0]
     # The memory is the base of this array alone, and this array that of all views of it: who
     # holds a view holds the array.
-    offset = -start % HUGE_PAGE + next(_numbers) % PLACES * APART
+    offset = -start % page + next(_numbers) % PLACES * APART
     return np.ndarray(shape, dtype, buffer=memory, offset=offset)
 
 
