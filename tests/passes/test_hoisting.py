@@ -11,6 +11,7 @@ import pytest
 import retrograd as rg
 from retrograd import interpret
 from retrograd.ir import Graph, Node, verify
+from retrograd.passes import hoisting
 from retrograd.passes.hoisting import hoist
 from retrograd.passes.pipeline import PASSES
 from tests.gradient_table.control_rows import ROWS
@@ -130,6 +131,24 @@ def test_gradients_of_a_table_are_added_up_inside() -> None:
     graph = check(rg.grad(loss, argnums=(0, 1)), draw(300, HIDDEN), draw(HIDDEN, HIDDEN), tokens)
     sizes = [v.type.size for node in graph.nodes for v in node.outputs]
     assert max(sizes) <= 300 * HIDDEN
+
+
+def test_products_that_would_fill_the_memory_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logits of many classes, of which a step gives one number."""
+
+    def run(w: Any, out: Any, xs: Any) -> Any:
+        def step(h: Any, x: Any) -> Any:
+            h = rg.tanh(h @ w + x)
+            return h, rg.logsumexp(h @ out, axis=1).sum()
+
+        return rg.scan(step, rg.array(np.zeros((BATCH, HIDDEN))), xs)
+
+    arguments = draw(HIDDEN, HIDDEN), draw(HIDDEN, 200), draw(STEPS, BATCH, HIDDEN)
+    (loop,) = scans(check(run, *arguments))
+    assert names(loop).count("dot") == 1
+    monkeypatch.setattr(hoisting, "MOST_BYTES", 1000)
+    (loop,) = scans(check(run, *arguments))
+    assert names(loop).count("dot") == 2
 
 
 def test_what_needs_the_carry_stays() -> None:

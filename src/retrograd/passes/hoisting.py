@@ -88,6 +88,10 @@ def _take_in_broadcasts(node: Node, made: dict[int, Node]) -> Node:
     return Node(node.primitive, tuple(inputs), parameters, node.outputs, node.source, node.path)
 
 
+MOST_BYTES, MOST_GROWTH = 1 << 28, 16
+"""What all steps of a product may take, or how many times its operand: more stays in the loop, as
+the logits of a large vocabulary of which a step gives one number."""
+
 STEPS_TO_TURN = 8
 """Steps from which on a matrix is worth a transposed copy."""
 
@@ -111,7 +115,12 @@ class _Loop:
         """Whether the steps of a contraction join: an operand is the same in all of them."""
         if node.primitive.name not in CONTRACTIONS:
             return False
-        return not all(id(atom) in self.varying for atom in node.inputs)
+        moving = [atom.type.size for atom in node.inputs if id(atom) in self.varying]
+        if len(moving) == len(node.inputs):
+            return False
+        type = node.outputs[0].type
+        whole = self.length * type.size * type.dtype.itemsize
+        return not moving or whole <= MOST_BYTES or type.size <= MOST_GROWTH * moving[0]
 
     def _find_before(self) -> set[int]:
         """Nodes (their ids) that do not need the carry, and pay."""
