@@ -12,6 +12,8 @@ import torch
 import retrograd as rg
 from retrograd import nn, optim
 
+# Each case is a program of its own, on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore::retrograd.errors.RetraceWarning")
 STEPS = 50
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(STEPS, 16, 6))
