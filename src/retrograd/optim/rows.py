@@ -57,11 +57,8 @@ def step_rows(rule: Callable[..., Any], gradients: Tree, *states: Tree) -> tuple
 
     Example:
         >>> from retrograd import optim
-        >>> updates, sums = optim.step_rows(
-        ...     lambda g, s: (g / (s + g), s + g), {"w": 3.0}, {"w": 1.0}
-        ... )
-        >>> updates, sums
-        ({'w': 3.0}, {'w': 4.0})
+        >>> optim.step_rows(lambda g, s: (0.5 * g, s + g), {"w": 3.0}, {"w": 1.0})
+        ({'w': 1.5}, {'w': 4.0})
     """
     leaves, structure = flatten(gradients, is_row_gradient)
     columns = []
