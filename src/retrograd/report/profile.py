@@ -17,6 +17,7 @@ import numpy as np
 
 from ..codegen.clock import END, FIRST, NOW, STEP, Clock
 from ..native import NativeProgram
+from ..runtime.buffers import empty_state
 from ..runtime.processors import choose_thread_count
 from .kernels import KernelReport, walk_kernels
 from .limits import Limits, Meter
@@ -111,7 +112,9 @@ class Copies:
         self, program: NativeProgram, arrays: Sequence[NumpyArray], replaced: dict[int, int]
     ) -> None:
         self.program = program
-        self._held = [np.array(array, order="C") for array in arrays]
+        self._held = [empty_state(array.shape, array.dtype) for array in arrays]
+        for copy, array in zip(self._held, arrays, strict=True):
+            copy[...] = array
         for slot, position in program.inputs:
             program.table[slot] = self._held[position].ctypes.data
         pairs = program.plan.lifetimes.select([(i, o) for o, i in replaced.items()])
