@@ -223,6 +223,23 @@ def loops(size: Sizes) -> Case:
     return with_gradients(function), [draw(size.rows, size.columns), draw(size.columns, seed=1)]
 
 
+def branches(size: Sizes) -> Case:
+    """cond, both ways, and while_loop."""
+
+    def function(x: Any, yes: Any, no: Any) -> Any:
+        first = rg.cond(yes > 0, lambda v: rg.sin(v) * 2.0, lambda v: v * v, x)
+        second = rg.cond(no > 0, lambda v: rg.sin(v) * 2.0, lambda v: v * v, x)
+        last, count = rg.while_loop(
+            lambda state: state[1] < 5,
+            lambda state: (rg.tanh(state[0]) + 0.1, state[1] + 1),
+            (x, no),
+        )
+        return first, second, last, count
+
+    numbers = [np.array(n, np.int32) for n in (1, 0)]
+    return function, [draw(size.rows, size.columns), *numbers]
+
+
 def random(size: Sizes) -> Case:
     def function(x: Any, state: Any) -> Any:
         shape = (size.rows, size.columns)
@@ -244,5 +261,6 @@ FAMILIES: dict[str, Callable[[Sizes], Case]] = {
     "windows": windows,
     "attention": attention,
     "loops": loops,
+    "branches": branches,
     "random": random,
 }
