@@ -12,7 +12,7 @@ import pytest
 import retrograd as rg
 from retrograd.errors import IndexRangeError
 from retrograd.interpret import run
-from retrograd.ir import Constant, Graph
+from retrograd.ir import Constant, Graph, Variable
 from retrograd.passes.fold_constants import MOST_ELEMENTS, fold_constants
 from retrograd.passes.join_parts import join_parts
 from retrograd.passes.merge_equal import merge_equal
@@ -250,6 +250,33 @@ def test_a_carry_that_another_needs_stays() -> None:
     (scan,) = [node for node in changed.nodes if node.primitive.name == "scan"]
     assert scan.parameters["carry"] == 2
     assert_same_bits(run_both(graph, changed, [X]))
+
+
+def with_copies(graph: Graph) -> Graph:
+    """The Graph with every node once more, for results that nobody reads."""
+    copies = [
+        replace(node, outputs=tuple(Variable(v.type) for v in node.outputs)) for node in graph.nodes
+    ]
+    return Graph(graph.inputs, (*graph.nodes, *copies), graph.outputs, graph.name)
+
+
+def test_branches_lose_what_their_results_do_not_need() -> None:
+    arrays = [X, np.array(1, np.int32)]
+    graph = trace(lambda x, flag: rg.cond(flag > 0, rg.sin, rg.cos, x), *arrays)
+    nodes = tuple(
+        replace(
+            node,
+            parameters={
+                key: with_copies(value) if isinstance(value, Graph) else value
+                for key, value in node.parameters.items()
+            },
+        )
+        for node in graph.nodes
+    )
+    padded = Graph(graph.inputs, nodes, graph.outputs, graph.name)
+    changed = remove_dead_code(padded)
+    assert count(padded)["sin"] == 2 and count(changed)["sin"] == 1
+    assert_same_bits(run_both(graph, changed, arrays))
 
 
 def test_a_checkpoint_loses_outputs_and_inputs() -> None:

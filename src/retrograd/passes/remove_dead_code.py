@@ -42,7 +42,15 @@ def _shrink(node: Node, used: tuple[int, ...], known: Shrunk) -> Node:
         body = _select(node.parameters["body"], used, known)
         inputs = _find_used(body)
         return _rebuild(node, used, body, inputs, {}, known)
-    return node
+    parameters = {
+        key: _select(value, tuple(range(len(value.outputs))), known)
+        if isinstance(value, Graph)
+        else value
+        for key, value in node.parameters.items()
+    }
+    if all(parameters[key] is value for key, value in node.parameters.items()):
+        return node
+    return Node(node.primitive, node.inputs, parameters, node.outputs, node.source, node.path)
 
 
 def _shrink_scan(node: Node, used: tuple[int, ...], known: Shrunk) -> Node:
