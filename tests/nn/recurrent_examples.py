@@ -20,6 +20,8 @@ BAD_LAYERS = (
     {**SIZES, "bidirectional": "yes"},
     {**SIZES, "dropout": 1.5},
     {**SIZES, "returns": "first"},
+    {**SIZES, "truncate": 0},
+    {**SIZES, "checkpoint_every": 2.5},
 )
 SEQUENCES = (2, 5, 3)
 WRONG_SEQUENCES = ((2, 5, 4), (5, 3), (3,), (), (1, 2, 5, 3))
@@ -53,7 +55,13 @@ def layer(gates: int, bad: tuple[dict[str, Any], ...] = ()) -> list[Example]:
             wrong_arguments=(*BAD_LAYERS, *bad),
         ),
         Example(
-            {**SIZES, "returns": "last", "layers": 2, "bidirectional": True},
+            {
+                **SIZES,
+                "returns": "last",
+                "layers": 2,
+                "bidirectional": True,
+                "checkpoint_every": 2,
+            },
             (2, 3, 3),
             (2, 8),
             cells(*both),

@@ -39,6 +39,8 @@ class Recurrent(Layer):
         layers: int,
         bidirectional: bool,
         dropout: float,
+        truncate: int | None,
+        checkpoint_every: int | None,
         returns: str,
         **arguments: Any,
     ) -> None:
@@ -52,6 +54,10 @@ class Recurrent(Layer):
                 f"{returns!r:.60}."
             )
         self.returns = returns
+        self.truncate, self.checkpoint_every = (
+            None if given is None else as_count(given, what, name)
+            for given, what in ((truncate, "truncate"), (checkpoint_every, "checkpoint_every"))
+        )
         size, hidden = (
             as_count(given, what, name)
             for given, what in ((input_size, "input_size"), (hidden_size, "hidden_size"))
@@ -82,7 +88,7 @@ class Recurrent(Layer):
             parts = []
             for direction in range(self.directions):
                 cell, start = self.cells[len(ends)], states[len(ends)]
-                end, part = run_cell(cell, steps, start, valid, reverse=direction == 1)
+                end, part = self._run(cell, steps, start, valid, reverse=direction == 1)
                 ends.append(end)
                 parts.append(part)
             steps = parts[0] if len(parts) == 1 else concatenate(parts, -1)
@@ -104,43 +110,52 @@ class Recurrent(Layer):
         parts = as_parts(self, state, shapes, first.hidden_weight.type.dtype)
         return [tuple(part[order] for part in parts) for order in range(len(self.cells))]
 
+    def _run(
+        self, cell: Cell, steps: Array, start: State, valid: Array | None, reverse: bool
+    ) -> tuple[State, Array]:
+        """A cell over all steps.
+
+        Args:
+            cell: what makes one step.
+            steps: (time, batch, features).
+            start: the state before the first step.
+            valid: (time, batch, 1); where it is False the state stays, and the output is 0. None:
+                True.
+            reverse: from the last step to the first. A state that stays at its start during the
+                padding begins at the end of its own sequence.
+
+        Returns:
+            The last state, and the outputs (time, batch, size).
+        """
+
+        def step(state: State, inputs: tuple[Array, Array | None]) -> tuple[State, Array]:
+            projected, here = inputs
+            after = cell.advance(projected, state)
+            if here is None:
+                return after, after[0]
+            kept = tuple(where(here, new, old) for new, old in zip(after, state, strict=True))
+            return kept, where(here, after[0], 0.0)
+
+        end, outputs = scan(
+            step,
+            start,
+            (cell.project(steps), valid),
+            reverse=reverse,
+            truncate=self.truncate,
+            checkpoint_every=self.checkpoint_every,
+        )
+        return end, outputs
+
     def config(self) -> dict[str, Any]:
         inner = self.cells[0].config()
         return inner | {
             "layers": self.layers,
             "bidirectional": self.bidirectional,
             "dropout": self.dropout,
+            "truncate": self.truncate,
+            "checkpoint_every": self.checkpoint_every,
             "returns": self.returns,
         }
-
-
-def run_cell(
-    cell: Cell, steps: Array, start: State, valid: Array | None, reverse: bool
-) -> tuple[State, Array]:
-    """A cell over all steps.
-
-    Args:
-        cell: what makes one step.
-        steps: (time, batch, features).
-        start: the state before the first step.
-        valid: (time, batch, 1); where it is False the state stays, and the output is 0. None: True.
-        reverse: from the last step to the first. A state that stays at its start during the
-            padding begins at the end of its own sequence.
-
-    Returns:
-        The last state, and the outputs (time, batch, size).
-    """
-
-    def step(state: State, inputs: tuple[Array, Array | None]) -> tuple[State, Array]:
-        projected, here = inputs
-        after = cell.advance(projected, state)
-        if here is None:
-            return after, after[0]
-        kept = tuple(where(here, new, old) for new, old in zip(after, state, strict=True))
-        return kept, where(here, after[0], 0.0)
-
-    end, outputs = scan(step, start, (cell.project(steps), valid), reverse=reverse)
-    return end, outputs
 
 
 class RNN(Recurrent):
@@ -157,6 +172,9 @@ class RNN(Recurrent):
         dropout: the probability with which outputs between layers become 0 in training.
         bias: whether to add b and d.
         activation: "tanh" or "relu".
+        truncate: gradients go back over so many steps at most, to the last multiple of them.
+        checkpoint_every: keep for the gradient only the states of every so many steps, and compute
+            what lies between again: less memory, one more forward pass.
         returns: "both" (outputs, state), "outputs", or "last", the outputs at the end of the
             last layer (batch, directions * hidden_size), for use in a Sequential.
         init: the initialiser of W; see RNNCell.
@@ -195,6 +213,8 @@ class RNN(Recurrent):
         dropout: float = 0.0,
         bias: bool = True,
         activation: str = "tanh",
+        truncate: int | None = None,
+        checkpoint_every: int | None = None,
         returns: str = "both",
         init: Init = "default",
         recurrent_init: Init = "default",
@@ -206,6 +226,8 @@ class RNN(Recurrent):
             layers,
             bidirectional,
             dropout,
+            truncate,
+            checkpoint_every,
             returns,
             bias=bias,
             activation=activation,
@@ -228,6 +250,9 @@ class LSTM(Recurrent):
         forget_bias: what the biases of the forget gate sum to at first; None draws them.
         peepholes: whether the gates see the memory c.
         projection: the size of h if it is another than that of c.
+        truncate: gradients go back over so many steps at most, to the last multiple of them.
+        checkpoint_every: keep for the gradient only the states of every so many steps, and compute
+            what lies between again: less memory, one more forward pass.
         returns: "both" (outputs, state), "outputs", or "last", the outputs at the end of the
             last layer (batch, directions * size of h), for use in a Sequential.
         init: the initialiser of the weights of the input; see LSTMCell.
@@ -269,6 +294,8 @@ class LSTM(Recurrent):
         forget_bias: float | None = None,
         peepholes: bool = False,
         projection: int | None = None,
+        truncate: int | None = None,
+        checkpoint_every: int | None = None,
         returns: str = "both",
         init: Init = "default",
         recurrent_init: Init = "default",
@@ -280,6 +307,8 @@ class LSTM(Recurrent):
             layers,
             bidirectional,
             dropout,
+            truncate,
+            checkpoint_every,
             returns,
             bias=bias,
             forget_bias=forget_bias,
@@ -301,6 +330,9 @@ class GRU(Recurrent):
             outputs are both side by side.
         dropout: the probability with which outputs between layers become 0 in training.
         bias: whether the gates have biases.
+        truncate: gradients go back over so many steps at most, to the last multiple of them.
+        checkpoint_every: keep for the gradient only the states of every so many steps, and compute
+            what lies between again: less memory, one more forward pass.
         returns: "both" (outputs, state), "outputs", or "last", the outputs at the end of the
             last layer (batch, directions * hidden_size), for use in a Sequential.
         init: the initialiser of the weights of the input; see GRUCell.
@@ -336,6 +368,8 @@ class GRU(Recurrent):
         bidirectional: bool = False,
         dropout: float = 0.0,
         bias: bool = True,
+        truncate: int | None = None,
+        checkpoint_every: int | None = None,
         returns: str = "both",
         init: Init = "default",
         recurrent_init: Init = "default",
@@ -347,6 +381,8 @@ class GRU(Recurrent):
             layers,
             bidirectional,
             dropout,
+            truncate,
+            checkpoint_every,
             returns,
             bias=bias,
             init=init,
