@@ -79,7 +79,8 @@ def _list_others(c: Contraction, axis: int, vector_bytes: int, registers: int) -
         next_ = _resize(c, axis, extent + ROUND - extent % ROUND)
         yield _choose(next_, vector_bytes, registers, None)
     for usual in USUAL:
-        yield plan_contraction(_resize(c, axis, usual), vector_bytes, registers)
+        if usual <= extent:
+            yield plan_contraction(_resize(c, axis, usual), vector_bytes, registers)
 
 
 def _is_written_out(plan: Plan, axis: int) -> bool:

@@ -275,8 +275,11 @@ def list_tiles(
 
 def count_loads(c: Contraction, tile: tuple[int, ...] | list[int]) -> tuple[int, int]:
     """Different elements or vectors of a and of b in one step of a tile."""
-    a = math.prod(n for n, stride in zip(tile, c.a.strides) if stride)
-    b = math.prod(n for n, stride in zip(tile, c.b.strides) if stride)
+    a = b = 1
+    for count, in_a, in_b in zip(tile, c.a.strides, c.b.strides):
+        if count > 1:
+            a *= count if in_a else 1
+            b *= count if in_b else 1
     return a, b
 
 
