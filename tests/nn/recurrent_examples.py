@@ -17,6 +17,7 @@ BAD = (
 BAD_LAYERS = (
     *BAD,
     {**SIZES, "layers": 0},
+    {**SIZES, "layers": 10**9},
     {**SIZES, "bidirectional": "yes"},
     {**SIZES, "dropout": 1.5},
     {**SIZES, "returns": "first"},

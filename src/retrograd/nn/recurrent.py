@@ -20,6 +20,8 @@ from .valid_steps import check_sequences, find_valid_steps
 __all__ = ["GRU", "LSTM", "RNN"]
 
 RETURNS = ("both", "outputs", "last")
+MOST_LAYERS = 1_000
+"""So that no number in a file makes layers for ever."""
 
 
 class Recurrent(Layer):
@@ -46,6 +48,8 @@ class Recurrent(Layer):
     ) -> None:
         name = type(self).__name__
         self.layers = as_count(layers, "layers", name)
+        if self.layers > MOST_LAYERS:
+            raise ArgumentError(f"{name}: layers is at most {MOST_LAYERS}, received {layers}.")
         self.bidirectional = as_flag(bidirectional, "bidirectional", name)
         self.dropout = as_number(dropout, "dropout", name, low=0.0, high=1.0)
         if returns not in RETURNS:
