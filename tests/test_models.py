@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd import losses, models, nn, optim
+from retrograd import losses, models, nn, optim, tree
 from retrograd.models import generation
 
 
@@ -88,7 +88,9 @@ def test_generation_is_traced_once_and_continues_past_the_context() -> None:
     again = models.generate(model, TOKENS[:, :2], 20, temperature=0.8, top_k=5, top_p=0.9)
     assert np.array_equal(first, again)
     models.generate(model, TOKENS[:, :5], 3, temperature=1.8, top_k=3, top_p=0.4)
-    assert generation._compiled("native").trace_count == 1
+    structure = tree.flatten(model.make_cache(3, 8))[1]
+    assert generation._compiled("native", structure).trace_count == 1
+    assert generation._compiled.cache_info().misses == 1
     assert model.training
     assert models.generate(model, [1, 2, 3], 0).shape == (0,)
     assert models.generate(model, np.arange(11), 4).shape == (4,)  # longer than the context

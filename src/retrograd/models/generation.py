@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from .. import tree
 from ..compile import compile
 from ..errors import ArgumentTypeError, DTypeError, ShapeError
 from ..nn.layer import as_count
@@ -19,17 +21,48 @@ __all__ = ["generate"]
 NumpyArray = np.ndarray[Any, Any]
 
 
-def _step(
-    model: Any, token: Any, cache: Any, position: Any, temperature: Any, top_k: Any, top_p: Any
-) -> tuple[Array, Any]:
-    """The next token of each sequence, and the cache with the one before."""
-    logits, filled = model.step(token, cache, position)
-    return sample(logits[:, -1], temperature, top_k, top_p), filled
+class Progress(Module):
+    """How far sequences have come: the leaves of a model's cache, which a step replaces."""
+
+    def __init__(self, leaves: Sequence[Array]) -> None:
+        self.count = len(leaves)
+        self.write(leaves)
+
+    def read(self) -> list[Array]:
+        """The leaves."""
+        return [getattr(self, f"leaf{number}") for number in range(self.count)]
+
+    def write(self, leaves: Sequence[Array]) -> None:
+        """Take others in their place."""
+        for number, leaf in enumerate(leaves):
+            setattr(self, f"leaf{number}", leaf)
 
 
-@lru_cache(maxsize=2)
-def _compiled(executor: str) -> Any:
-    return compile(_step, executor=executor)
+@lru_cache(maxsize=16)
+def _compiled(executor: str, structure: Any) -> Any:
+    """The compiled step of models with a cache of this structure."""
+
+    def step(
+        model: Any,
+        progress: Any,
+        token: Any,
+        position: Any,
+        options: str,
+        temperature: Any,
+        top_k: Any,
+        top_p: Any,
+    ) -> Array:
+        cache = tree.unflatten(structure, progress.read())
+        logits, filled = model.step(token, cache, position)
+        progress.write(tree.flatten(filled)[0])
+        return sample(
+            logits[:, -1],
+            temperature if "temperature" in options else None,
+            top_k if "top_k" in options else None,
+            top_p if "top_p" in options else None,
+        )
+
+    return compile(step, executor=executor)
 
 
 def generate(
@@ -89,28 +122,34 @@ def generate(
     was_training = model.training
     model.eval()
     try:
-        made = _continue(model, rows, count, (temperature, top_k, top_p), executor)
+        numbers = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        made = _continue(model, rows, count, numbers, executor)
     finally:
         model.train(was_training)
     return made if given.ndim == 2 else made[0]
 
 
 def _continue(
-    model: Any, rows: NumpyArray, count: int, options: tuple[Any, ...], executor: str
+    model: Any, rows: NumpyArray, count: int, numbers: dict[str, Any], executor: str
 ) -> NumpyArray:
-    step, context = _compiled(executor), model.context
+    context = model.context
     batch, known = rows.shape
     tokens = np.concatenate([rows, np.zeros((batch, count), np.int32)], axis=1)
     begin = max(0, known - context)
-    cache, position = model.make_cache(batch, context), 0
+    leaves, structure = tree.flatten(model.make_cache(batch, context))
+    step, progress, position = _compiled(executor, structure), Progress(leaves), 0
     total = known + count
+    # Words and numbers alone: a call with None takes the long way through its arguments.
+    options = " ".join(name for name, value in numbers.items() if value is not None)
+    given = [1 if value is None else value for value in numbers.values()]
     while known < total:
         if position == context:  # read the last half again, as the beginning
             begin = known - max(context // 2, 1)
-            cache, position = model.make_cache(batch, context), 0
+            progress.write(tree.flatten(model.make_cache(batch, context))[0])
+            position = 0
         place = begin + position
-        token = tokens[:, place : place + 1]
-        following, cache = step(model, token, cache, np.int32(position), *options)
+        token = tokens[:, place : place + 1].copy()
+        following = step(model, progress, token, np.array(position, np.int32), options, *given)
         position += 1
         if place + 1 == known:
             tokens[:, known] = np.asarray(following)
