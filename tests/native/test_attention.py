@@ -90,6 +90,29 @@ def test_views_of_one_product_need_no_copies() -> None:
     assert [type(kernel) for kernel in kernels] == [Grid, Contraction]
 
 
+@pytest.mark.parametrize("form", ["scan", "checkpoint", "vmap"])
+def test_attention_inside_of_other_programs(form: str) -> None:
+    """Its constants and its workspace are those of a program inside of a program."""
+    random = np.random.default_rng(1)
+    x = random.normal(size=(2, 2, 70, 4)).astype("float32")
+    w = (0.3 * random.normal(size=(3, 4, 4))).astype("float32")
+    mask = np.arange(70) < 60
+
+    def attend(x: Any, w: Any) -> Any:
+        q = x @ w
+        return x + nn.scaled_dot_product_attention(q, q, x, mask=mask, causal=True)
+
+    def function(x: Any, w: Any) -> Any:
+        if form == "scan":
+            return rg.scan(lambda h, w: (attend(h, w), None), x, w)[0]
+        if form == "checkpoint":
+            return rg.checkpoint(attend)(x, w[0])
+        return rg.vmap(attend, in_axes=(None, 0))(x, w)
+
+    graph = check(with_gradients(function), [x, w], FACTOR)
+    assert "attention" in {node.primitive.name for node in graph.walk()}
+
+
 def arena_of(time: int, causal: bool) -> int:
     """The bytes of a step forward and backward."""
     x = rg.zeros((1, 2, time, 8))
