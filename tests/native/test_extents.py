@@ -16,7 +16,7 @@ import pytest
 import retrograd as rg
 from retrograd import config, interpret, losses, nn, optim
 from retrograd.codegen import forms, program
-from retrograd.native import NativeProgram
+from retrograd.native import NativeProgram, get_program
 from retrograd.ops.random import random_bits_p
 from retrograd.runtime import libraries
 from retrograd.trace import bind
@@ -220,16 +220,17 @@ def test_constants_that_follow_from_the_size_are_given(alone: None) -> None:
 
 class Net(nn.Module):
     def __init__(self) -> None:
-        self.conv = nn.Conv2d(1, 8, 3, padding=1)
-        self.norm = nn.BatchNorm(8)
-        self.head = nn.Linear(8 * 16, 10)
+        self.conv = nn.Conv2d(3, 16, 3, padding=1)
+        self.norm = nn.BatchNorm(16)
+        self.middle = nn.Linear(16 * 64, 100)
+        self.head = nn.Linear(100, 10)
 
     def __call__(self, x: Any) -> Any:
         x = rg.max_pool(nn.relu(self.norm(self.conv(x))), 2)
-        return self.head(x.reshape(x.shape[0], -1))
+        return self.head(nn.tanh(self.middle(x.reshape(x.shape[0], -1))))
 
 
-def train(sizes: tuple[int, ...]) -> list[Any]:
+def train(sizes: tuple[int, ...], shares: bool = True) -> list[Any]:
     """Parameters after a step of each size."""
     rg.seed(0)
     model, optimizer = Net(), optim.Adam(1e-2)
@@ -245,16 +246,19 @@ def train(sizes: tuple[int, ...]) -> list[Any]:
 
     random = np.random.default_rng(0)
     for size in sizes:
-        x = random.normal(size=(size, 8, 8, 1)).astype(np.float32)
+        x = random.normal(size=(size, 16, 16, 3)).astype(np.float32)
         step(model, optimizer, x, random.integers(0, 10, size).astype(np.int32))
+    if max(sizes) > 8:
+        programs = [get_program(held.staged.graph) for held in step.programs.values()]
+        assert any(program.shared for program in programs) == shares
     return [np.asarray(leaf) for leaf in rg.tree.leaves(model.state())]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 4])
 def test_training_on_batches_of_many_sizes(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = (64, 63, 1, 256, 7)
+    sizes = (64, 63, 1, 65, 130, 7, 2)
     with specialised():
-        expected = train(sizes)
+        expected = train(sizes, shares=False)
     monkeypatch.setenv("RETROGRAD_THREADS", str(threads))
     config.get_config.cache_clear()
     found = train(sizes)
@@ -262,3 +266,36 @@ def test_training_on_batches_of_many_sizes(threads: int, monkeypatch: pytest.Mon
     config.get_config.cache_clear()
     for one, other in zip(found, expected, strict=True):
         assert same_bits(one, other)
+
+
+def long_dot(n: int, random: np.random.Generator) -> tuple[Any, ...]:
+    return rows(2100)(n, random)[0], random.normal(size=(2100, 96)).astype(np.float32)
+
+
+SHARED: dict[str, tuple[Callable[..., Any], Inputs]] = {
+    "long sums": (lambda x, w: x @ w, long_dot),
+    "their gradients": (rg.grad(lambda x, w: (x @ w).sum(), (0, 1)), long_dot),
+    "lanes left over": (lambda x: rg.tanh(x) * x + 0.7, rows(3013)),
+    "turned": (lambda x: x.transpose(0, 2, 1) * 1.0, rows(70, 90)),
+    "turned with the batch": (lambda x: x.transpose(2, 1, 0) * 1.0, rows(70, 90)),
+    "sums of rows": (lambda x: rg.softmax(x * 0.1), rows(5000)),
+}
+
+
+@pytest.mark.parametrize("size", [63, 65, 127, 130])
+@pytest.mark.parametrize("name", SHARED)
+def test_pieces_of_unequal_size(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    function, inputs = SHARED[name]
+    arrays = inputs(size, np.random.default_rng(size))
+    graph = trace(function, arrays)
+    with specialised():
+        expected = NativeProgram(graph).run(arrays)
+    for threads in (1, 3):
+        monkeypatch.setenv("RETROGRAD_THREADS", str(threads))
+        config.get_config.cache_clear()
+        program = NativeProgram(graph, poison=True)
+        assert program.shared
+        for one, other in zip(program.run(arrays), expected, strict=True):
+            assert same_bits(one, other)
+    monkeypatch.undo()
+    config.get_config.cache_clear()
