@@ -16,6 +16,7 @@ from .held import Executor, Program, Programs
 from .ir import Graph, format_graph
 from .ir.types import float32, int32
 from .ops.promotion import convert
+from .runtime.forks import LOCK
 from .staging import AMBIENT, Call, NeedsState, Retrace, Staged, TraceHistory, describe, trace
 from .trace import Array, Tracer
 from .transforms import parameter_names
@@ -31,10 +32,12 @@ if TYPE_CHECKING:
 @functools.cache
 def can_run_native() -> bool:
     """Whether there is a code generator; where llvmlite has no wheel, NumPy runs programs."""
-    from .runtime.target import initialise
-
     try:
-        initialise()
+        with LOCK:  # the child of a fork could not import what another thread was importing
+            from . import native, series  # noqa: F401
+            from .runtime.target import initialise
+
+            initialise()
     except (ImportError, OSError) as error:
         warnings.warn(
             "Programs run on the NumPy executor, which is slower: llvmlite cannot be loaded "

@@ -32,6 +32,7 @@ from .passes.lowering import lower
 from .passes.pipeline import check_names, list_names, prepare
 from .runtime import jit, kept
 from .runtime.buffers import GUARD, Memory, array_at
+from .runtime.forks import renew_in_child
 from .runtime.jit import Library
 from .runtime.libraries import find_kernels, load_library, make_kernels
 from .runtime.plan import Plan, link
@@ -236,20 +237,20 @@ class NativeProgram:
             else:
                 self.fresh.append(number)
         kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)
-        myself = weakref.ref(self)  # else memory would be freed by the garbage collector alone
+        myself: Any = weakref.ref(self)  # else memory would be freed by the garbage collector alone
 
-        def call_back(number: int, addresses: int) -> None:
-            program = myself()
-            if program is not None:
-                program._call_back(number, addresses)
-
-        self._callback = kind(call_back)
+        self._callback = kind(lambda number, addresses: myself()._call_back(number, addresses))
         address = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
         self.table[self.plan.callback_slot] = address
         self._error: BaseException | None = None
-        self.lock = threading.Lock()
         self.table_address = self.table.ctypes.data
         self.threads: int | None = None
+        self.renew()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """A free lock; in the child of a fork, the thread that ran the program is gone."""
+        self.lock = threading.Lock()
         self.ready_for: Any = None  # the mark of the call that the pointers are those of
 
     def run(self, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:

@@ -4,42 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import os
-import sys
-import threading
 from dataclasses import dataclass
 from typing import Any
 
+from .forks import LOCK
 from .target import Target, host_target, initialise
 
 _numbers = itertools.count()
-_lock = threading.RLock()
-
-
-def _hold_locks() -> None:
-    """Before a fork: wait until no thread is inside LLVM. A child would find its locks taken.
-
-    What is collected by Python enters llvmlite outside of our lock, hence llvmlite's own is held
-    too. Both are reentrant, for a signal handler that forks.
-    """
-    global _foreign
-    _lock.acquire()
-    library = getattr(sys.modules.get("llvmlite.binding.ffi"), "lib", None)
-    _foreign = getattr(library, "_lock", None)
-    if _foreign is not None:
-        _foreign.__enter__()
-
-
-def _release_locks() -> None:
-    if _foreign is not None:
-        _foreign.__exit__(None, None, None)
-    _lock.release()
-
-
-_foreign: Any = None
-os.register_at_fork(
-    before=_hold_locks, after_in_parent=_release_locks, after_in_child=_release_locks
-)
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -77,14 +48,14 @@ def assemble(text: str, target: Target | None = None) -> bytes:
     The mid-level pipeline is short: the code generator writes explicit vectors with invariants
     outside of loops, and only asks for values in registers (sroa) and tidy addresses.
     """
-    with _lock:
+    with LOCK:
         machine, module = _optimise(text, target)
         return bytes(machine.emit_object(module))
 
 
 def write_assembly(text: str, target: Target | None = None) -> str:
     """The assembly of what `assemble` makes, for readers."""
-    with _lock:
+    with LOCK:
         machine, module = _optimise(text, target)
         return str(machine.emit_assembly(module))
 
@@ -115,7 +86,7 @@ def load(code: bytes, names: list[str], process: bool = False) -> Library:
         process: whether the code calls functions of the process, as those of the C library.
     """
     llvm = initialise()
-    with _lock:
+    with LOCK:
         _, compiler = _engine(host_target())
         builder = llvm.JITLibraryBuilder().add_object_img(code)
         if process:

@@ -7,16 +7,15 @@ kernels a small entry that names the library.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Iterable
 from weakref import WeakValueDictionary
 
 from . import jit, kept
 from .cache import get_cache
+from .forks import LOCK
 from .jit import Library
 from .target import Target
 
-_lock = threading.Lock()
 _by_kernel: WeakValueDictionary[tuple[Target, str], Library] = WeakValueDictionary()
 _by_name: WeakValueDictionary[str, Library] = WeakValueDictionary()
 
@@ -71,7 +70,7 @@ def load_library(name: str, target: Target) -> Library | None:
 
 def forget_all() -> None:
     """Know no library any more, as in a new process; programs keep theirs."""
-    with _lock:
+    with LOCK:
         _by_name.clear()
         _by_kernel.clear()
 
@@ -79,7 +78,7 @@ def forget_all() -> None:
 def _load(name: str, names: list[str], code: bytes, target: Target) -> Library:
     library = jit.load(code, names)
     library.name = name
-    with _lock:
+    with LOCK:
         _by_name[name] = library
         for kernel in names:
             _by_kernel.setdefault((target, kernel), library)
