@@ -9,6 +9,10 @@ from ..ir.loops import Access, Callback, LoopNest, Schedule, reads, writes
 LIMIT = 200
 """Expressions in one nest, at the most: beyond, registers run out and compiling takes long."""
 
+UNRELATED = 48
+"""The same for nests that read nothing of each other, and no array both: alone they are the same
+machine code for arrays of all sizes, as the updates of an optimizer."""
+
 
 def append_nest(schedule: Schedule, nest: LoopNest, merge: bool = True) -> None:
     """Add a nest: merged into an earlier one where nothing in between stands against it."""
@@ -31,7 +35,8 @@ def merge_nests(first: LoopNest, second: LoopNest) -> LoopNest | None:
     """One nest that does the work of both; None where that cannot be."""
     if first.extents != second.extents or first.reduced != second.reduced:
         return None
-    if len(first.expressions) + len(second.expressions) > LIMIT:
+    total = len(first.expressions) + len(second.expressions)
+    if total > LIMIT or (total > UNRELATED and not _meet(first, second)):
         return None
     stored: dict[Access, int] = {}
     for store in first.stores:
@@ -61,3 +66,10 @@ def merge_nests(first: LoopNest, second: LoopNest) -> LoopNest | None:
     stores = [*first.stores]
     stores += [store.moved(store.access, place.__getitem__) for store in second.stores]
     return LoopNest(first.extents, first.reduced, tuple(expressions), tuple(stores))
+
+
+def _meet(first: LoopNest, second: LoopNest) -> bool:
+    """Whether the second nest loads elements that the first one loads or stores."""
+    held = {e.access for e in first.expressions if e.access is not None and any(e.access.strides)}
+    held |= {store.access for store in first.stores}
+    return any(expression.access in held for expression in second.expressions)
