@@ -9,6 +9,7 @@ import typer
 from .bench import bench
 from .demo import demo
 from .evaluate import evaluate
+from .generate import generate
 from .info import info
 from .predict import predict
 from .run import run_safely
@@ -55,6 +56,6 @@ def make_app() -> typer.Typer:
         rich_markup_mode=None,  # plain text: paragraphs are wrapped, examples are left alone
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for command in (demo, train, predict, evaluate, info, bench):
+    for command in (demo, train, predict, evaluate, generate, info, bench):
         app.command()(run_safely(command))
     return app

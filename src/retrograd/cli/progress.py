@@ -121,3 +121,39 @@ def show_parts(parts: int) -> Iterator[Callable[[str], None]]:
             first = False
 
         yield advance
+
+
+@contextmanager
+def show_share(label: str) -> Iterator[Callable[[float, str], None]]:
+    """A bar over work of which the share done is known. Gives a function that is told it.
+
+    Args:
+        label: what is being done.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda share, text: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn(label),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+    ) as progress:
+        task, last = progress.add_task("", total=1.0), 0.0
+
+        def tell(share: float, text: str) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= REFRESH_SECONDS:
+                last = now
+                progress.update(task, completed=share, description=text, refresh=True)
+
+        yield tell

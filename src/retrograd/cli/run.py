@@ -46,7 +46,7 @@ def run_safely(command: Callable[..., None]) -> Callable[..., None]:
         except MemoryError:
             if wants_traceback():
                 raise
-            _write_error("error: There is not enough memory for this table.")
+            _write_error("error: There is not enough memory for these data.")
             _write_error("  fix: Use fewer rows or columns (--drop).")
             raise typer.Exit(FAILED) from None
 
@@ -124,3 +124,15 @@ def shorten_list(items: Sequence[str], shown: int = 5) -> str:
     """The first items, and how many more there are."""
     more = f" and {len(items) - shown} more" if len(items) > shown else ""
     return ", ".join(items[:shown]) + more
+
+
+def quote(path: str) -> str:
+    """A path as a shell takes it.
+
+    Example:
+        >>> quote("my model")
+        "'my model'"
+    """
+    import shlex
+
+    return shlex.quote(path)

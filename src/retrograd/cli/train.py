@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from .run import INTERRUPTED, Output, count
+from .run import INTERRUPTED, Output, count, quote
 
 if TYPE_CHECKING:
     from ..data.columns import ColumnPlan
@@ -22,13 +22,22 @@ LARGEST_LIST = 40
 def train(
     data: Annotated[
         str,
-        typer.Argument(metavar="DATA", help="A CSV or Parquet file; its first line names columns."),
+        typer.Argument(
+            metavar="DATA",
+            help="A CSV or Parquet file whose first line names columns, or a text file.",
+        ),
     ],
-    target: Annotated[str, typer.Option(help="The column to predict.")],
     out: Annotated[str, typer.Option(help="The directory for the model.")],
-    task: Annotated[
+    target: Annotated[
         Optional[str],  # noqa: UP045 - older versions of typer do not read `str | None`
-        typer.Option(help="classification or regression; by default decided from the target."),
+        typer.Option(help="The column to predict."),
+    ] = None,
+    task: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="classification or regression (by default decided from the target), language or "
+            "forecast."
+        ),
     ] = None,
     drop: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -43,7 +52,15 @@ def train(
     ] = None,
     epochs: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="At most so many epochs; by default chosen by the table's size."),
+        typer.Option(min=1, help="At most so many epochs; by default chosen by the data's size."),
+    ] = None,
+    minutes: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="language: train for so long.", show_default=False),
+    ] = None,
+    network: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="language: gpt or lstm.", show_default="gpt"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     threads: Annotated[
@@ -55,10 +72,11 @@ def train(
     force: Annotated[bool, typer.Option("--force", help="Replace a model in --out.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Train a network to predict a column of a table.
+    """Train a network on a file: a table, a text, or a series.
 
-    The rows are split into a training part, a validation part to stop on and a test part, which is
-    used once, to report. For each column it is decided, and told, how the network sees it.
+    The rows of a table are split into a training part, a validation part to stop on and a test
+    part, which is used once, to report. For each column it is decided, and told, how the network
+    sees it. Of a text (--task language) the last tenth is the test part.
 
     Examples:
 
@@ -66,6 +84,7 @@ def train(
       retrograd train houses.csv --target price --out model
       retrograd train loans.csv --target repaid --out model --drop customer --force
       retrograd train shops.csv --target sales --out model --kind zip=categorical --json
+      retrograd train novel.txt --task language --out model --minutes 10
     """
     from .table_model import check_destination
     from .threads import choose_threads, limit_threads
@@ -76,6 +95,17 @@ def train(
     threads = choose_threads(threads)
     if threads is not None and not limit_threads(threads):
         output.warn("the number of threads of this NumPy cannot be changed while it runs")
+    options = {"--target": target, "--drop": drop, "--kind": kind}
+    if task == "language":
+        from .train_language import train_language
+
+        _refuse(options, task)
+        _check_minutes(minutes)
+        train_language(data, out, network or "gpt", epochs, minutes, seed, output)
+        return
+    _refuse({"--minutes": minutes, "--network": network}, task or "a table")
+    if target is None:
+        raise typer.BadParameter("Missing option '--target'.")
     table, plan = _read(data, target, task, drop or [], _read_kinds(kind or []), output)
     _train(table, plan, out, seed, epochs, started, output, threads is None)
 
@@ -165,7 +195,7 @@ def _train(
             output.say(f"Then learned all {count(everything, 'row')} in as many epochs.")
     output.say()
     output.say(f"The model is in {out} ({time.monotonic() - started:.1f} s). Next:")
-    output.say(f"  retrograd predict {_quote(out)} new.csv --out predictions.csv")
+    output.say(f"  retrograd predict {quote(out)} new.csv --out predictions.csv")
     columns = [{"column": a, "kind": b, "reason": c} for a, b, c in plan.explain()]
     result = {"model": out, "task": plan.task, "target": plan.target.name, "columns": columns}
     output.finish(result | model.report | {"interrupted": interrupted})
@@ -228,7 +258,17 @@ def _read_kinds(given: Sequence[str]) -> dict[str, str]:
     return kinds
 
 
-def _quote(path: str) -> str:
-    import shlex
+def _refuse(options: Mapping[str, object], task: str) -> None:
+    """An error for options that were given and mean nothing for this task."""
+    from ..errors import ArgumentError
 
-    return shlex.quote(path)
+    for name, value in options.items():
+        if value:
+            raise ArgumentError(f"{name} has no meaning for {task}.", fix=f"Leave out {name}.")
+
+
+def _check_minutes(minutes: float | None) -> None:
+    from ..errors import ArgumentError
+
+    if minutes is not None and not 0.0 < minutes < 1e6:
+        raise ArgumentError(f"--minutes is a number above 0, received {minutes:g}.")

@@ -1,7 +1,8 @@
 """Whole models, small and complete: built of the layers of `nn`, saved and loaded like them."""
 
-from .generation import generate
+from .character_lstm import CharacterLSTM
+from .generation import generate, stream
 from .gpt import GPT
 from .sampling import sample
 
-__all__ = ["GPT", "generate", "sample"]
+__all__ = ["GPT", "CharacterLSTM", "generate", "sample", "stream"]

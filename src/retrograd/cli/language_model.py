@@ -1,0 +1,116 @@
+"""A trained language model: the network, its characters, and how it was trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import models
+from ..data.sequences import cut_windows
+from ..data.text import Characters, load_vocabulary
+from ..errors import FileFormatError
+from ..nn import Module
+from ..ops import random
+from ..train.saving import load_model, load_model_info, save_model
+
+NumpyArray = np.ndarray[Any, Any]
+
+SECTION = "language"
+VERSION = 1
+READING = 256
+"""Steps of a window in which a model without a context is measured."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LanguageModel:
+    """A network that predicts the next character.
+
+    Args:
+        network: a GPT or a CharacterLSTM.
+        vocabulary: its characters.
+        report: how it was trained and tested, as plain values.
+    """
+
+    network: Any
+    vocabulary: Characters
+    report: dict[str, Any]
+
+    def write(
+        self,
+        prompt: str,
+        length: int,
+        temperature: float | None,
+        top_k: int | None,
+        top_p: float | None,
+        seed: int,
+    ) -> Iterator[str]:
+        """The characters that follow a prompt, one after the other."""
+        random.seed(seed)
+        numbers = self.vocabulary.encode(prompt or self.vocabulary.symbols[0])
+        if top_k is not None:
+            top_k = min(top_k, len(self.vocabulary))
+        tokens = models.stream(self.network, numbers, length, temperature, top_k, top_p)
+        return (self.vocabulary.decode([token]) for token in tokens)
+
+    def save(self, path: str) -> None:
+        """Write the model directory, whole or not at all."""
+        section = {
+            "version": VERSION,
+            "vocabulary": self.vocabulary.describe(),
+            "report": self.report,
+        }
+        save_model(self.network, path, extra={SECTION: section})
+
+
+def load_language_model(path: str) -> LanguageModel:
+    """Read a directory that `retrograd train --task language` wrote.
+
+    Raises:
+        FileFormatError: not such a directory, damaged, or of a later version.
+    """
+    found = load_model_info(path)
+    section = found.extra.get(SECTION)
+    if not isinstance(section, dict):
+        raise FileFormatError(
+            f"{path!r} holds a {found.model_class}, but no language model.",
+            fix="give a directory that `retrograd train --task language` wrote",
+        )
+    if section.get("version") != VERSION:
+        raise FileFormatError(
+            f"The language model in {path!r} has the version {section.get('version')!r}; this "
+            f"retrograd reads {VERSION}.",
+            fix="install the version of retrograd that wrote it, or train it again",
+        )
+    vocabulary, report = load_vocabulary(section.get("vocabulary")), section.get("report")
+    network = load_model(path)
+    if not isinstance(vocabulary, Characters) or not isinstance(report, dict):
+        raise FileFormatError(
+            f"The section {SECTION!r} of {path!r} is damaged.", fix="train the model again"
+        )
+    fits = isinstance(network, (models.GPT, models.CharacterLSTM))
+    if not fits or network.vocabulary != len(vocabulary):
+        raise FileFormatError(
+            f"The network in {path!r} does not predict its {len(vocabulary)} characters.",
+            fix="train the model again: its files do not belong together",
+        )
+    return LanguageModel(network, vocabulary, report)
+
+
+def cut_for_measuring(network: Module, numbers: NumpyArray) -> tuple[NumpyArray, NumpyArray]:
+    """A text as windows in which each character is predicted once, from those of its window."""
+    steps = getattr(network, "context", None) or READING
+    return cut_windows(numbers, max(1, min(steps, len(numbers) - 1)))
+
+
+def as_bits(nats: float) -> float:
+    """A cross-entropy in bits.
+
+    Example:
+        >>> as_bits(math.log(2.0))
+        1.0
+    """
+    return nats / math.log(2.0)

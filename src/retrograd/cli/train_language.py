@@ -1,0 +1,158 @@
+"""`retrograd train --task language`: from a text to a tested language model."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import typer
+
+from ..data.corpus import Corpus, measure_entropy, read_corpus
+from ..data.text import Characters
+from ..errors import ArgumentError
+from ..losses import cross_entropy
+from ..ops import random
+from ..optim import SGD
+from ..train.trainer import Trainer
+from .fit_language import LanguageFit, choose_epochs, choose_language_recipe, fit_language
+from .language_model import LanguageModel, as_bits, cut_for_measuring
+from .progress import show_share
+from .run import INTERRUPTED, Output, count, quote, shorten_list
+
+NETWORKS = ("gpt", "lstm")
+
+
+def train_language(
+    data: str,
+    out: str,
+    network: str,
+    epochs: int | None,
+    minutes: float | None,
+    seed: int,
+    output: Output,
+) -> None:
+    """Read, train, measure, save and report.
+
+    Args:
+        data: a text file, or a folder of them.
+        out: the model directory.
+        network: "gpt" or "lstm".
+        epochs, minutes: where the training ends; None for a choice of our own.
+        seed: of weights and order.
+        output: where to write.
+    """
+    if network not in NETWORKS:
+        raise ArgumentError(
+            f"--network is {network!r}; for a language model it is one of {', '.join(NETWORKS)}.",
+        )
+    started = time.monotonic()
+    corpus = read_corpus(data)
+    vocabulary = Characters.of(corpus.train)
+    train, validation, test = (
+        vocabulary.encode(part) for part in (corpus.train, corpus.validation, corpus.test)
+    )
+    _show_text(data, corpus, vocabulary, output)
+    recipe = choose_language_recipe(network, len(train))
+    random.seed(seed)
+    model = recipe.make(len(vocabulary))
+    limit = choose_epochs(recipe, len(train)) if epochs is None and minutes is None else epochs
+    output.say(f"Network: {recipe.describe()}; {count(_count_numbers(model), 'number')}")
+    output.say(f"Trains {_describe_end(limit, minutes)} on rows of {recipe.steps} characters")
+
+    def tell(share: float, steps: int, bits: float) -> None:
+        output.say(f"  {100 * share:3.0f} %  {steps:,} steps  validation {bits:.3f} bits")
+
+    with show_share("training") as show:
+        fitted = fit_language(model, recipe, train, validation, limit, minutes, seed, tell, show)
+    read = fitted.steps * recipe.batch_size * recipe.steps / len(train)
+    output.say(f"Read the text {read:.2f} times in {fitted.seconds:.0f} s")
+
+    classes = len(vocabulary)
+    scores = {
+        "network": measure_bits(model, test),
+        "bigram": measure_entropy(train, test, classes, 1),
+        "unigram": measure_entropy(train, test, classes, 0),
+    }
+    output.say()
+    output.say(f"Test part ({count(len(test), 'character')}, used only now), bits per character:")
+    words = {"bigram": "the character before it", "unigram": "frequencies alone"}
+    output.show_table([[words.get(k, k), f"{value:.3f}"] for k, value in scores.items()])
+    if scores["network"] >= scores["bigram"]:
+        output.warn("counting pairs of characters does as well: give it more text or more time")
+    sizes = {"train": len(train), "validation": len(validation), "test": len(test)}
+    report = _make_report(data, corpus, recipe.to_json(), fitted, scores, sizes, seed, read)
+    report["seconds"] = round(time.monotonic() - started, 3)
+    language = LanguageModel(model, vocabulary, report)
+    language.save(out)
+    output.say()
+    output.say(f"The model is in {out} ({time.monotonic() - started:.1f} s). Next:")
+    output.say(f'  retrograd generate {quote(out)} --prompt "It is" --length 400')
+    output.finish(
+        {"model": out, "task": "language", "characters": classes - 4}
+        | report
+        | {"interrupted": fitted.is_interrupted}
+    )
+    if fitted.is_interrupted:
+        output.warn("interrupted by Ctrl-C: the best network so far was kept")
+        raise typer.Exit(INTERRUPTED)
+
+
+def measure_bits(model: Any, numbers: Any) -> float:
+    """Bits for each character of a text, each predicted from those before it in its window."""
+    trainer = Trainer(model, cross_entropy, SGD(0.0))
+    return as_bits(trainer.evaluate(*cut_for_measuring(model, numbers), batch_size=64)["loss"])
+
+
+def _show_text(data: str, corpus: Corpus, vocabulary: Characters, output: Output) -> None:
+    files = "" if len(corpus.files) == 1 else f" in {count(len(corpus.files), 'file')}"
+    output.say(
+        f"{data}: {count(len(corpus), 'character')}{files}, "
+        f"{count(len(vocabulary.symbols), 'different one')}"
+    )
+    if len(corpus.files) > 1:
+        output.say(f"  {shorten_list(corpus.files, 10)}")
+    output.say(
+        f"Characters: {len(corpus.train):,} to train on, {len(corpus.validation):,} to stop on, "
+        f"{len(corpus.test):,} to test with (the end of {'each' if files else 'the'} text)"
+    )
+    strange = sorted({*corpus.validation, *corpus.test} - {*vocabulary.symbols})
+    if strange:
+        shown = shorten_list([repr(symbol) for symbol in strange])
+        output.warn(f"not in the part to train on, and counted as unknown: {shown}")
+
+
+def _describe_end(epochs: float | None, minutes: float | None) -> str:
+    ends = []
+    if epochs is not None:
+        ends.append(f"until the text was read {epochs:.3g} times")
+    if minutes is not None:
+        ends.append(f"for at most {minutes:g} minutes")
+    return ", ".join(ends)
+
+
+def _count_numbers(model: Any) -> int:
+    return sum(array.type.size for array in model.named_state().values())
+
+
+def _make_report(
+    data: str,
+    corpus: Corpus,
+    recipe: dict[str, Any],
+    fitted: LanguageFit,
+    scores: dict[str, float],
+    sizes: dict[str, int],
+    seed: int,
+    read: float,
+) -> dict[str, Any]:
+    return {
+        "source": data,
+        "files": list(corpus.files),
+        "parts": sizes,
+        "recipe": recipe,
+        "seed": seed,
+        "steps": fitted.steps,
+        "epochs": round(read, 3),
+        "training_seconds": round(fitted.seconds, 3),
+        "validation_bits": fitted.validation_bits,
+        "test_bits": scores,
+    }
