@@ -8,6 +8,7 @@ one that takes no more room, is computed in the backward half.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from .graph import Atom, Constant, Node, Variable
 
@@ -79,7 +80,5 @@ def _rebuild(
         for variable in node.outputs:
             names.setdefault(id(variable), Variable(variable.type, variable.name))
         outputs = tuple(names[id(variable)] for variable in node.outputs)
-        nodes.append(
-            Node(node.primitive, tuple(inputs), node.parameters, outputs, node.source, node.path)
-        )
+        nodes.append(replace(node, inputs=tuple(inputs), outputs=outputs))
     return nodes, kept

@@ -5,6 +5,7 @@ The bits may change where NumPy's functions and those of the machine code round 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,7 @@ def fold_constants(graph: Graph) -> Graph:
             folded.update((id(v), c) for v, c in zip(node.outputs, results, strict=True))
         elif folded and any(id(atom) in folded for atom in node.inputs):
             moved = tuple(inputs)
-            nodes.append(
-                Node(node.primitive, moved, node.parameters, node.outputs, node.source, node.path)
-            )
+            nodes.append(replace(node, inputs=moved))
         else:
             nodes.append(node)
     if not folded:

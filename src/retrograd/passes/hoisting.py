@@ -11,6 +11,7 @@ is kept no larger: by itself it would be the same work, with more memory to go t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ..ir import PRIMITIVES, Atom, Constant, Graph, Node, Variable, prune
 from ..ops.batch_rules import repeat
@@ -32,9 +33,7 @@ def hoist(graph: Graph) -> Graph:
     for node in graph.nodes:
         if any(id(atom) in known for atom in node.inputs):
             inputs = tuple(known.get(id(atom), atom) for atom in node.inputs)
-            node = Node(
-                node.primitive, inputs, node.parameters, node.outputs, node.source, node.path
-            )
+            node = replace(node, inputs=inputs)
         if node.primitive.name != "scan" or node.parameters["length"] < 2:
             nodes.append(node)
             continue
@@ -45,16 +44,7 @@ def hoist(graph: Graph) -> Graph:
         given = dict(zip(map(id, replacement.inputs), node.inputs, strict=True))
         for inner in replacement.nodes:
             inputs = tuple(given.get(id(atom), atom) for atom in inner.inputs)
-            nodes.append(
-                Node(
-                    inner.primitive,
-                    inputs,
-                    inner.parameters,
-                    inner.outputs,
-                    inner.source,
-                    inner.path,
-                )
-            )
+            nodes.append(replace(inner, inputs=inputs))
         for variable, atom in zip(node.outputs, replacement.outputs, strict=True):
             known[id(variable)] = given.get(id(atom), atom)
     outputs = tuple(known.get(id(atom), atom) for atom in graph.outputs)
@@ -85,7 +75,7 @@ def _take_in_broadcasts(node: Node, made: dict[int, Node]) -> Node:
         return node
     inner = Graph(tuple(variables), (*front, *body.nodes), body.outputs, body.name)
     parameters = {**node.parameters, "body": inner}
-    return Node(node.primitive, tuple(inputs), parameters, node.outputs, node.source, node.path)
+    return replace(node, inputs=tuple(inputs), parameters=parameters)
 
 
 MOST_BYTES, MOST_GROWTH = 1 << 28, 16
@@ -299,9 +289,7 @@ class _Loop:
                 turned[id(second)] = (Variable(array.type), array)
             parameters = {**node.parameters, "contract": (first_axes, (0,))}
             given = (node.inputs[0], turned[id(second)][0])
-            result.append(
-                Node(node.primitive, given, parameters, node.outputs, node.source, node.path)
-            )
+            result.append(replace(node, inputs=given, parameters=parameters))
         return tuple(result), list(turned.values())
 
     def _apply(self, nodes: Iterable[Node]) -> None:

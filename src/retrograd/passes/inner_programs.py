@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..ir import Atom, Graph, Node, Variable
 from ..ir.loops import Body, Callback, Repeat
 from ..ir.types import DTYPES
@@ -35,7 +37,7 @@ def _copy_nodes(graph: Graph, known: dict[int, Atom], nodes: list[Node]) -> dict
             continue
         outputs = tuple(Variable(v.type, v.name) for v in node.outputs)
         known.update((id(old), new) for old, new in zip(node.outputs, outputs, strict=True))
-        nodes.append(Node(node.primitive, inputs, node.parameters, outputs, node.source, node.path))
+        nodes.append(replace(node, inputs=inputs, outputs=outputs))
     return known
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..ir import ArrayType, Atom, Constant, Graph, Node, Variable
@@ -145,7 +145,7 @@ class _Walk:
         )
         for old, new, place in zip(node.outputs, outputs, axes, strict=True):
             self.values[id(old)] = _Value(new, place)
-        return Node(node.primitive, tuple(atoms), parameters, outputs, node.source, node.path)
+        return replace(node, inputs=tuple(atoms), parameters=parameters, outputs=outputs)
 
     def narrowed(self, type: ArrayType, axis: int | None) -> ArrayType:
         return type if axis is None else type.with_shape(self.shorter(type.shape, axis))

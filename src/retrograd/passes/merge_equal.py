@@ -8,6 +8,7 @@ merged with what lies outside; nodes that hold Graphs are left as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..ir import Atom, Constant, Graph, Node
@@ -28,9 +29,7 @@ def merge_equal(graph: Graph) -> Graph:
         inputs = node.inputs
         if replaced and any(id(atom) in replaced for atom in inputs):
             inputs = tuple(replaced.get(id(atom), atom) for atom in inputs)
-            node = Node(
-                node.primitive, inputs, node.parameters, node.outputs, node.source, node.path
-            )
+            node = replace(node, inputs=inputs)
         if node.primitive.holds_graphs:
             nodes.append(node)
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..ir import Graph, Node, Variable, prune
 
@@ -50,7 +51,7 @@ def _shrink(node: Node, used: tuple[int, ...], known: Shrunk) -> Node:
     }
     if all(parameters[key] is value for key, value in node.parameters.items()):
         return node
-    return Node(node.primitive, node.inputs, parameters, node.outputs, node.source, node.path)
+    return replace(node, parameters=parameters)
 
 
 def _shrink_scan(node: Node, used: tuple[int, ...], known: Shrunk) -> Node:

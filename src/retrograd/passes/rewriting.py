@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -48,9 +49,7 @@ def _replace_inner(graph: Graph, once: Pass) -> Graph:
             }
             if any(parameters[key] is not value for key, value in node.parameters.items()):
                 changed = True
-                node = Node(
-                    node.primitive, node.inputs, parameters, node.outputs, node.source, node.path
-                )
+                node = replace(node, parameters=parameters)
         nodes.append(node)
     return Graph(graph.inputs, tuple(nodes), graph.outputs, graph.name) if changed else graph
 
@@ -81,9 +80,7 @@ class Rewriter:
         for node in graph.nodes:
             if replaced and any(id(atom) in replaced for atom in node.inputs):
                 inputs = tuple(replaced.get(id(atom), atom) for atom in node.inputs)
-                node = Node(
-                    node.primitive, inputs, node.parameters, node.outputs, node.source, node.path
-                )
+                node = replace(node, inputs=inputs)
             self._current = node
             found = self._find(node)
             if found is None:

@@ -7,6 +7,7 @@ side by side.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from ..ir import Graph, Node
 from .rewriting import inside_too
@@ -32,9 +33,7 @@ def turn_dots(graph: Graph) -> Graph:
         parameters = dict(dot.parameters)
         for name in ("contract", "batch"):
             parameters[name] = tuple(reversed(parameters[name]))
-        turned[id(node)] = Node(
-            dot.primitive, (b, a), parameters, node.outputs, dot.source, dot.path
-        )
+        turned[id(node)] = replace(dot, inputs=(b, a), parameters=parameters, outputs=node.outputs)
         gone.add(id(dot))
     if not turned:
         return graph
