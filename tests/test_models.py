@@ -131,6 +131,23 @@ def test_samples_have_the_probabilities_of_the_softmax() -> None:
     assert frequencies(logits, temperature=None)[2] == 1.0
 
 
+@pytest.mark.parametrize("options", [{}, {"top_k": 2}, {"top_p": 0.9}], ids=str)
+def test_what_has_no_probability_is_never_drawn(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert frequencies([-np.inf, 0.0, 1.0, -np.inf], **options)[[0, 3]].sum() == 0.0
+
+    def draw(shape: tuple[int, ...], dtype: Any) -> Any:
+        numbers = np.full(shape, 0.5, dtype)
+        numbers[..., 0] = 0.0  # the random bits of which the noise would be infinite
+        return rg.array(numbers)
+
+    monkeypatch.setattr(models.sampling, "uniform", draw)
+    for dtype in ("float32", "float64"):
+        scores = rg.array(np.array([[-np.inf, 1.0, 3.0], [-40.0, 1.0, 3.0]], dtype))
+        assert models.sample(scores, **options).tolist() == [2, 2]
+
+
 @pytest.mark.parametrize(
     "options",
     [

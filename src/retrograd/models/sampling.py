@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from ..errors import ArgumentError, ShapeError
 from ..ir.types import int32
 from ..ops.arithmetic import clip, maximum
 from ..ops.comparison import where
 from ..ops.composite import softmax
+from ..ops.creation import full
 from ..ops.index import take_along_axis
 from ..ops.order import cumsum, sort
 from ..ops.promotion import as_array, convert
 from ..ops.random import uniform
 from ..ops.reduce import argmax, min
-from ..ops.transcendental import log
+from ..ops.shape import broadcast_to
+from ..ops.transcendental import log, log1p
 from ..trace import Array, Tracer
 
 __all__ = ["sample"]
@@ -66,11 +70,12 @@ def sample(
     scores = scores / convert(as_array(temperature), scores.type.dtype)
     if top_k is not None or top_p is not None:
         ordered = sort(scores, axis=-1, descending=True)
-        least = scores[..., :1] * 0.0 - math.inf
+        rows = (*scores.type.shape[:-1], 1)
+        least = full(rows, -math.inf, scores.type.dtype)
         if top_k is not None:
             place = clip(convert(as_array(top_k), int32) - 1, 0, count - 1)
-            rows = convert(scores[..., :1] * 0.0, int32) + place
-            least = maximum(least, take_along_axis(ordered, rows, axis=-1))
+            places = broadcast_to(place, rows)
+            least = maximum(least, take_along_axis(ordered, places, axis=-1))
         if top_p is not None:
             weights = softmax(ordered, axis=-1)
             before = cumsum(weights, axis=-1) - weights
@@ -78,8 +83,11 @@ def sample(
             inside = where(before < limit, ordered, ordered[..., :1])
             least = maximum(least, min(inside, axis=-1, keepdims=True))
         scores = where(scores >= least, scores, -math.inf)
-    # The largest of scores with Gumbel noise is a draw from their softmax.
-    noise = -log(-log(1.0 - uniform(scores.type.shape, dtype=scores.type.dtype)))
+    # The largest of scores with Gumbel noise is a draw from their softmax. The noise is finite, as
+    # infinite noise would choose what has no probability: of a uniform 0, half a step is taken.
+    dtype = scores.type.dtype
+    drawn = maximum(uniform(scores.type.shape, dtype=dtype), float(np.finfo(dtype).eps) / 4)
+    noise = -log(-log1p(-drawn))
     return argmax(scores + noise, axis=-1)
 
 
