@@ -10,6 +10,11 @@ from ..ir.loops import Schedule, reads, writes
 ALIGNMENT = 64
 
 
+def aligned(size: int) -> int:
+    """Bytes for so many, at least one, so that what follows begins with a cache line."""
+    return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
+
+
 @dataclass(frozen=True, slots=True)
 class Arena:
     """Where each arena buffer begins, in bytes, and the size of the whole."""
@@ -45,7 +50,7 @@ def plan_arena(schedule: Schedule, guard: int = 0) -> Arena:
     taken: list[tuple[int, int, int, int]] = []  # begin, end, first, last; in order of begin
     size = 0
     for number in inside:
-        need = -(-max(schedule.buffers[number].bytes, 1) // ALIGNMENT) * ALIGNMENT + guard
+        need = aligned(schedule.buffers[number].bytes) + guard
         born, dies = first[number], last[number]
         place = 0
         for begin, end, other_born, other_dies in taken:

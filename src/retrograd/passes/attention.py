@@ -32,7 +32,7 @@ from ..ops.random import random_bits_p
 from ..ops.scan import scan_p
 from ..ops.shape import reshape, transpose
 from ..trace import Array, Recorder, bind, recording
-from .arena import ALIGNMENT, plan_arena
+from .arena import aligned, plan_arena
 from .nests import IndexMap, NestBuilder, View, row_major
 from .pipeline import prepare
 from .values import Values
@@ -318,8 +318,7 @@ def _lower(
         graph = prepare(record(program, types, node.primitive.name), without)
         schedule = values.lower_placed(graph, *strides)
         arena = plan_arena(schedule)
-        size = -(-max(arena.size, 1) // ALIGNMENT) * ALIGNMENT
-        body = values.programs[key] = Body(schedule, arena.places, size)
+        body = values.programs[key] = Body(schedule, arena.places, aligned(arena.size))
     pieces = _choose_pieces(batch * groups, body.size)
     workspace = values.new(DTYPES["uint8"], (pieces * body.size,)).buffer
     values.schedule.kernels.append(

@@ -6,7 +6,7 @@ from ..ir import Graph, Node
 from ..ir.loops import Repeat
 from ..ir.types import DTYPES, bool_
 from ..trace import Array, Recorder, recording, replay
-from .arena import ALIGNMENT
+from .arena import aligned
 from .inner_programs import lower_body
 from .values import Values
 
@@ -34,7 +34,7 @@ def _append_call(
 ) -> None:
     """One run of a body."""
     body = lower_body(values, graph)
-    workspace = values.new(DTYPES["uint8"], (max(body.size, ALIGNMENT),)).buffer
+    workspace = values.new(DTYPES["uint8"], (aligned(body.size),)).buffer
     call = Repeat(body, 1, False, len(inputs), 0, inputs, outputs, workspace, condition=condition)
     values.schedule.kernels.append(call)
 
@@ -50,8 +50,8 @@ def lower_while(values: Values, node: Node) -> bool:
     carried = [flag, *inputs[constants:]]
     size = step.size
     for number in carried:
-        size += 2 * (-(-max(values.schedule.buffers[number].bytes, 1) // ALIGNMENT) * ALIGNMENT)
-    workspace = values.new(DTYPES["uint8"], (max(size, ALIGNMENT),)).buffer
+        size += 2 * aligned(values.schedule.buffers[number].bytes)
+    workspace = values.new(DTYPES["uint8"], (aligned(size),)).buffer
     outputs = [values.new(variable.type.dtype, variable.type.shape) for variable in node.outputs]
     last = (values.new(bool_, ()).buffer, *(view.buffer for view in outputs))
     loop = Repeat(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ..ir import Atom, Graph, Node, Variable
 from ..ir.loops import Body, Callback, Repeat
 from ..ir.types import DTYPES
-from .arena import ALIGNMENT, plan_arena
+from .arena import aligned, plan_arena
 from .loop_pieces import cut_loop
 from .rewriting import inside_too
 from .values import Values
@@ -84,8 +84,8 @@ def _repeat(
     numbers = tuple(view.buffer for view in outputs)
     size = body.size
     for number in body.schedule.outputs[:carry]:
-        size += 2 * (-(-max(body.schedule.buffers[number].bytes, 1) // ALIGNMENT) * ALIGNMENT)
-    workspace = values.new(DTYPES["uint8"], (pieces * max(size, ALIGNMENT),)).buffer
+        size += 2 * aligned(body.schedule.buffers[number].bytes)
+    workspace = values.new(DTYPES["uint8"], (pieces * aligned(size),)).buffer
     values.schedule.kernels.append(
         Repeat(body, length, reverse, constants, carry, inputs, numbers, workspace, pieces, cut)
     )

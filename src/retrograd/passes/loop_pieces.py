@@ -129,7 +129,7 @@ class _Walk:
             rule = _same_axis
         shared = all(value.axis is None for value in found)
         if shared and name == "broadcast":
-            repeated = node.parameters["shape"][0] == self.size
+            repeated = node.parameters["shape"][:1] == (self.size,)
             shared = not (repeated and 0 in node.parameters["axes"])
         if shared:
             axes: list[int | None] = [None] * len(node.outputs)
