@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .ir import Graph, prune
-from .ops.batch_rules import repeat
-from .trace import Array, Recorder, bind, get_transforms, origin_of, read_atom, recording
+from .ops.batch_rules import repeat, run_node
+from .trace import Array, Recorder, read_atom, recording
 
 
 def run_batched(
@@ -32,18 +32,7 @@ def run_batched(
     for node in graph.nodes:
         arguments = [read_atom(values, atom) for atom in node.inputs]
         flags = [id(atom) in moving for atom in node.inputs]
-        primitive = node.primitive
-        with origin_of(node):
-            if any(flags):
-                if primitive.batch is None:
-                    raise AssertionError(f"{primitive.name} has no batching rule.")
-                extra = {"transforms": get_transforms()} if primitive.holds_graphs else {}
-                outputs, leaving = primitive.batch(
-                    primitive, arguments, flags, size, **node.parameters, **extra
-                )
-            else:
-                outputs = bind(primitive, *arguments, **node.parameters)
-                leaving = [False] * len(outputs)
+        outputs, leaving = run_node(node, arguments, flags, size)
         for variable, output, flag in zip(node.outputs, outputs, leaving, strict=True):
             values[id(variable)] = output
             if flag:

@@ -13,9 +13,9 @@ from ..trace import Array
 from .cell import Cell, State, as_parts
 from .dropout import drop
 from .initialise import Init
-from .layer import Layer, as_count, as_flag, as_input, as_number
+from .layer import Layer, as_count, as_flag, as_input, as_number, check_sequence
 from .recurrent_cells import GRUCell, LSTMCell, RNNCell
-from .valid_steps import check_sequences, find_valid_steps
+from .valid_steps import find_valid_steps
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -78,7 +78,7 @@ class Recurrent(Layer):
     def __call__(self, x: Any, state: Any = None, lengths: Any = None, mask: Any = None) -> Any:
         first = self.cells[0]
         sequences = as_input(x, first.hidden_weight.type.dtype)
-        check_sequences(self, sequences, first.input_size)
+        check_sequence(self, sequences, first.input_size)
         batch, time, _ = sequences.type.shape
         states = self._take_apart(state, batch)
         valid = find_valid_steps(self, lengths, mask, batch, time)

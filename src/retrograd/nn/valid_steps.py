@@ -12,22 +12,8 @@ from ..ops.index import check_indices
 from ..ops.promotion import as_array, convert
 from ..ops.shape import expand_dims
 from ..trace import Array, Tracer
-from .layer import check_features, place_of
+from .layer import place_of
 from .module import Module
-
-
-def check_sequences(layer: Module, x: Array, features: int) -> None:
-    """The input is (batch, time, features)."""
-    shape = x.type.shape
-    if len(shape) != 3:
-        raise ShapeError(
-            f"{place_of(layer)}: expected sequences of shape (batch, time, {features}), received "
-            f"{shape}.",
-            fix="add the axis of the batch: x[None]"
-            if len(shape) == 2
-            else "reshape the input: the batch comes first, the features last",
-        )
-    check_features(layer, x, features)
 
 
 def find_valid_steps(layer: Module, lengths: Any, mask: Any, batch: int, time: int) -> Array | None:

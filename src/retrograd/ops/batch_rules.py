@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ir import PRIMITIVES, Graph, Node, Primitive, Variable
-from ..trace import Array, bind
+from ..trace import Array, bind, get_transforms, origin_of
 
 Batched = tuple[list[Array], list[bool]]
 
@@ -58,6 +58,21 @@ def as_shape(x: Array, shape: tuple[int, ...]) -> Array:
     if x.type.shape == shape:
         return x
     return bind(PRIMITIVES["reshape"], x, shape=shape)[0]
+
+
+def run_node(
+    node: Node, inputs: Sequence[Array], mapped: Sequence[bool], size: int
+) -> tuple[Sequence[Array], Sequence[bool]]:
+    """What a node does to all examples; once for all of them if no input is mapped."""
+    primitive = node.primitive
+    with origin_of(node):
+        if not any(mapped):
+            outputs = bind(primitive, *inputs, **node.parameters)
+            return outputs, [False] * len(outputs)
+        if primitive.batch is None:
+            raise AssertionError(f"{primitive.name} has no batching rule.")
+        extra = {"transforms": get_transforms()} if primitive.holds_graphs else {}
+        return primitive.batch(primitive, inputs, mapped, size, **node.parameters, **extra)
 
 
 # -- rules that primitives name --------------------------------------------------------------------

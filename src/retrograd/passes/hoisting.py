@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..ir import PRIMITIVES, Atom, Constant, Graph, Node, Variable, prune
-from ..ops.batch_rules import repeat
-from ..trace import Array, Recorder, bind, get_transforms, origin_of, recording
+from ..ops.batch_rules import repeat, run_node
+from ..trace import Array, Recorder, bind, origin_of, recording
 from .inner_programs import inline
 from .loop_sums import add_up, find_sums, find_varying, is_zero
 
@@ -300,17 +300,7 @@ class _Loop:
                 for atom in node.inputs
             ]
             arguments, flags = [array for array, _ in pairs], [flag for _, flag in pairs]
-            primitive = node.primitive
-            with origin_of(node):
-                if any(flags):
-                    assert primitive.batch is not None
-                    extra = {"transforms": get_transforms()} if primitive.holds_graphs else {}
-                    results, mapped = primitive.batch(
-                        primitive, arguments, flags, self.length, **node.parameters, **extra
-                    )
-                else:
-                    results = bind(primitive, *arguments, **node.parameters)
-                    mapped = [False] * len(results)
+            results, mapped = run_node(node, arguments, flags, self.length)
             for variable, result, flag in zip(node.outputs, results, mapped, strict=True):
                 self.values[id(variable)] = (result, flag)
 
