@@ -78,5 +78,18 @@ def test_short_texts_and_bad_numbers_are_told() -> None:
         cut_streams(np.arange(9), 0, 3)
     with pytest.raises(ShapeError):
         cut_streams(np.ones((3, 3)), 1, 1)
-    with pytest.raises(ArgumentError):
-        list(make_buckets([1], 0))
+    for bad in (0, 1.5, "2", None):
+        with pytest.raises(ArgumentError, match="batch_size is"):
+            make_buckets([1], bad)  # type: ignore[arg-type]
+    for lengths in ([1.5], ["a"], [-3, 2]):
+        with pytest.raises(DataError, match="whole numbers from 0 on"):
+            make_buckets(lengths, 1)
+    with pytest.raises(ArgumentError, match="length is 1.5"):
+        pad_sequences([[1]], length=1.5)  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match="Sequence 1 has parts of different shapes"):
+        pad_sequences([[1], [2, [3]]])
+
+
+def test_unsigned_lengths_are_rounded_up_too() -> None:
+    ((length, rows),) = make_buckets(np.array([3], np.uint8), 1, step=4)
+    assert length == 4 and rows.tolist() == [0]

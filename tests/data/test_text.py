@@ -80,6 +80,9 @@ def test_subwords() -> None:
     np.testing.assert_array_equal(again.encode(TEXT, ends=True), numbers)
     with pytest.raises(ArgumentError, match="260"):
         Subwords.of(TEXT, size=100)
+    for damaged in ({}, "text", None):
+        with pytest.raises(FileFormatError, match="damaged"):
+            load_vocabulary({"kind": "subwords", "tokenizer": damaged})
 
 
 @pytest.mark.parametrize(
@@ -113,6 +116,9 @@ def test_what_is_no_text_is_told() -> None:
             make(b"bytes")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="empty"):
         Characters.of("")
+    for numbers in ([4.7], ["4"]):
+        with pytest.raises(ArgumentTypeError, match="integers to decode"):
+            Characters.of("ab").decode(numbers)
 
 
 def test_files(tmp_path: Path) -> None:

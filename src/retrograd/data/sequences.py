@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ def pad_sequences(
         The array (sequences, length, ...), and the lengths, int32 (sequences,).
 
     Raises:
+        ArgumentError: length is no whole number from 0 on.
         DataError: there are none.
         ShapeError: they differ in more than their lengths.
 
@@ -34,7 +36,7 @@ def pad_sequences(
         (array([[1, 2, 3],
                [4, 0, 0]]), array([3, 1], dtype=int32))
     """
-    arrays = [np.asarray(sequence) for sequence in sequences]
+    arrays = [_as_array(sequence, place) for place, sequence in enumerate(sequences)]
     if not arrays:
         raise DataError("There are no sequences to pad.")
     for place, array in enumerate(arrays):
@@ -43,9 +45,7 @@ def pad_sequences(
                 f"Sequence {place} has the shape {array.shape}, the first {arrays[0].shape}; only "
                 "the first axis may differ."
             )
-    longest = max(len(array) for array in arrays) if length is None else length
-    if longest < 0:
-        raise ArgumentError(f"length is {length}; expected at least 0.")
+    longest = max(map(len, arrays)) if length is None else _as_count(length, "length", least=0)
     filled = [array for array in arrays if array.size]  # an empty list is of floats
     dtype = np.result_type(*filled) if filled else arrays[0].dtype
     padded = np.full((len(arrays), longest, *arrays[0].shape[1:]), value, dtype)
@@ -69,21 +69,25 @@ def make_buckets(
         step: lengths in a bucket.
         seed: mixes sequences and batches; None leaves them in order.
 
-    Yields:
-        The padded length of a batch, and the numbers of its sequences, int64.
+    Returns:
+        For each batch its padded length, and the numbers of its sequences, int64.
+
+    Raises:
+        ArgumentError: batch_size or step is no whole number from 1 on.
+        DataError: lengths are not whole numbers from 0 on.
+        ShapeError: lengths have another number of axes than 1.
 
     Example:
         >>> [(n, rows.tolist()) for n, rows in make_buckets([3, 9, 4, 12], 2, step=4)]
         [(4, [0, 2]), (12, [1, 3])]
     """
-    if batch_size < 1 or step < 1:
-        raise ArgumentError(
-            f"batch_size is {batch_size} and step {step}; expected at least 1 of both."
-        )
+    batch_size, step = _as_count(batch_size, "batch_size"), _as_count(step, "step")
     counts = np.asarray(lengths)
     if counts.ndim != 1:
         raise ShapeError(f"lengths have the shape {counts.shape}; expected (sequences,).")
-    rounded = -(-counts // step) * step
+    if counts.size and (counts.dtype.kind not in "iu" or counts.min() < 0):
+        raise DataError(f"lengths are whole numbers from 0 on; received {lengths!r:.60}.")
+    rounded = -(-counts.astype(np.int64) // step) * step
     generator = None if seed is None else np.random.default_rng(seed)
     batches = []
     for length in np.unique(rounded):
@@ -95,8 +99,7 @@ def make_buckets(
     order: Any = range(len(batches))
     if generator is not None:
         order = generator.permutation(len(batches))
-    for number in order:
-        yield batches[number]
+    return iter([batches[number] for number in order])
 
 
 def cut_streams(numbers: Any, streams: int, steps: int) -> tuple[NumpyArray, NumpyArray]:
@@ -158,9 +161,28 @@ def cut_windows(numbers: Any, steps: int) -> tuple[NumpyArray, NumpyArray]:
 
 
 def _check_flat(numbers: Any, streams: int, steps: int) -> NumpyArray:
-    if streams < 1 or steps < 1:
-        raise ArgumentError(f"streams is {streams} and steps {steps}; expected at least 1 of both.")
+    _as_count(streams, "streams")
+    _as_count(steps, "steps")
     text = np.asarray(numbers)
     if text.ndim != 1:
         raise ShapeError(f"The text has the shape {text.shape}; expected (length,).")
     return text
+
+
+def _as_count(number: Any, name: str, least: int = 1) -> int:
+    try:
+        count = operator.index(number)
+    except TypeError:
+        count = least - 1
+    if count < least:
+        raise ArgumentError(f"{name} is {number!r:.60}; expected a whole number, at least {least}.")
+    return count
+
+
+def _as_array(sequence: Any, place: int) -> NumpyArray:
+    try:
+        return np.asarray(sequence)
+    except ValueError:
+        raise ShapeError(
+            f"Sequence {place} has parts of different shapes; expected an array (time, ...)."
+        ) from None

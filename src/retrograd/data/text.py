@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 import re
 from abc import ABC, abstractmethod
@@ -53,6 +54,7 @@ class Vocabulary(ABC):
         """The text of numbers; special ones are left out.
 
         Raises:
+            ArgumentTypeError: they are no integers.
             DataError: a number is none of this vocabulary.
         """
 
@@ -65,7 +67,12 @@ class Vocabulary(ABC):
         return np.concatenate([[self.start], found, [self.end]]).astype(np.int32) if ends else found
 
     def _check(self, numbers: Iterable[Any]) -> list[int]:
-        found = [int(number) for number in numbers]
+        try:
+            found = [operator.index(number) for number in numbers]
+        except TypeError:
+            raise ArgumentTypeError(
+                f"expected integers to decode, received {numbers!r:.60}."
+            ) from None
         for place, number in enumerate(found):
             if not 0 <= number < len(self):
                 raise DataError(
@@ -282,11 +289,18 @@ def load_vocabulary(description: Any) -> Vocabulary:
                     raise TypeError("symbols are strings")
                 return symbols(listed)
         if kind == Subwords.kind:
-            package = _import_tokenizers()
-            return Subwords(package.Tokenizer.from_str(json.dumps(description["tokenizer"])))
+            return Subwords(_read_tokenizer(description["tokenizer"]))
     except (KeyError, TypeError, ValueError, DataError) as error:
         raise FileFormatError(f"The vocabulary is damaged: {error}.") from None
     raise FileFormatError(f"There is no vocabulary of the kind {kind!r}.")
+
+
+def _read_tokenizer(description: Any) -> Any:
+    package = _import_tokenizers()
+    try:
+        return package.Tokenizer.from_str(json.dumps(description))
+    except Exception as error:  # the package has no class of its own for what it cannot read
+        raise ValueError(str(error)) from None
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
