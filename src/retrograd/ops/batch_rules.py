@@ -72,7 +72,10 @@ def run_node(
         if primitive.batch is None:
             raise AssertionError(f"{primitive.name} has no batching rule.")
         extra = {"transforms": get_transforms()} if primitive.holds_graphs else {}
-        return primitive.batch(primitive, inputs, mapped, size, **node.parameters, **extra)
+        batched: Batched = primitive.batch(
+            primitive, inputs, mapped, size, **node.parameters, **extra
+        )
+        return batched
 
 
 # -- rules that primitives name --------------------------------------------------------------------
