@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 from ..config import get_config
 from ..errors import ArgumentError, suggest
@@ -75,10 +76,19 @@ def check_names(without: Iterable[str]) -> frozenset[str]:
 
 def prepare(graph: Graph, without: frozenset[str] = frozenset()) -> Graph:
     """The Graph after all passes but those left out; verified after each if that is wanted."""
+    for _, after, _ in walk_passes(graph, without):
+        graph = after
+    return graph
+
+
+def walk_passes(graph: Graph, without: frozenset[str]) -> Iterator[tuple[str, Graph, float]]:
+    """After each pass but those left out: its name, the Graph, and the seconds that it took."""
     for apply in PASSES:
         if apply.__name__ in without:
             continue
+        begin = time.perf_counter()
         graph = apply(graph)
+        seconds = time.perf_counter() - begin
         if get_config().verify:
             verify(graph, apply.__name__)
-    return graph
+        yield apply.__name__, graph, seconds

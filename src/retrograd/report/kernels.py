@@ -41,8 +41,8 @@ class KernelReport:
     Args:
         number: its place in the order of the kernels, those inside of loops included.
         name: of its function in the LLVM text; kernels that are the same share it.
-        kind: "contraction", "loop" (a fused loop), "routine", "repeat" (a loop around kernels) or
-            "callback" (NumPy).
+        kind: "contraction", "loop" (a fused loop), "routine", "repeat" (a loop around kernels),
+            "grid" (kernels for each batch and head of an attention) or "callback" (NumPy).
         what: the primitive of a contraction, routine or callback; "fused loop" or "copy".
         operations: the primitives that it computes, with how often each stands in it.
         shape: the shapes that go in and out, or the extents of the loops.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from ..config import get_config
 from ..errors import ArgumentError, ArgumentTypeError, suggest
-from ..ir import Graph, format_graph, verify
+from ..ir import Graph, format_graph
 from .kernels import KernelReport, describe_kernels
 from .page import format_report
 
@@ -140,16 +138,9 @@ class Report:
         graph = self._subject.graph
         found = [Stage(TRACED, graph, self._subject.traced)]
         if self.is_native:
-            from ..passes.pipeline import PASSES
+            from ..passes.pipeline import walk_passes
 
-            for apply in PASSES:
-                if apply.__name__ in self._program.without:
-                    continue
-                begin = time.perf_counter()
-                graph = apply(graph)
-                found.append(Stage(apply.__name__, graph, time.perf_counter() - begin))
-                if get_config().verify:
-                    verify(graph, apply.__name__)
+            found += [Stage(*stage) for stage in walk_passes(graph, self._program.without)]
         return tuple(found)
 
     def graph(self, stage: str = TRACED) -> Graph:

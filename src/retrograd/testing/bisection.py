@@ -129,10 +129,9 @@ def bisect_passes(
             if measure(fewer) <= allowed:
                 culprits = fewer
     broken = None
-    for apply in pipeline.PASSES:
-        graph = apply(graph)
-        if compare(interpret.run(graph, arrays), expected) > allowed:
-            broken = apply.__name__
+    for name, after, _ in pipeline.walk_passes(graph, get_config().without_passes):
+        if compare(interpret.run(after, arrays), expected) > allowed:
+            broken = name
             break
     return Bisection(difference, allowed, without, tuple(culprits), broken)
 
