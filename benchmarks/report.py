@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ from .sides import Result
 
 FORMAT = 1
 """Of the JSON; it changes when a name or a unit does."""
+
+FIRST_LOSS_BAND = 1.0
+"""How far the first loss may lie from that of equal probabilities: initial logits are small."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,24 @@ class Measurement:
         """The rival with the shortest median step, of one form or of all."""
         rivals = [r for r in self.results if r.side.rival and form in (None, r.side.form)]
         return min(rivals, key=lambda r: r.median, default=None)
+
+
+def find_mistakes(workload: Workload, results: Sequence[Result]) -> list[str]:
+    """Sides that cannot have trained the network of the workload."""
+    expected, mistakes = math.log(workload.classes), []
+    for result in results:
+        name, count = result.side.name, result.prepared["parameters"]
+        if count != workload.parameters:
+            mistakes.append(
+                f"{name} trains {count:,} parameters, the workload has {workload.parameters:,}"
+            )
+        loss = result.prepared["losses"][0]
+        if not abs(loss - expected) < FIRST_LOSS_BAND:
+            mistakes.append(
+                f"{name}: the first loss is {loss:.4g}; with {workload.classes} classes one about "
+                f"{expected:.3g} was expected"
+            )
+    return mistakes
 
 
 def collect_versions(measurements: list[Measurement]) -> dict[str, str]:

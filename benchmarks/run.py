@@ -96,6 +96,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             results, failures = sides.measure_sides(
                 found, options.rounds, options.seconds, lambda text, n=name: advance(f"{n}, {text}")
             )
+            failures += report.find_mistakes(WORKLOADS[name], results)
             measurements.append(report.Measurement(WORKLOADS[name], results, failures))
             limits = limits.raise_to(meter.measure())
     settings = {"rounds": options.rounds, "seconds": options.seconds}

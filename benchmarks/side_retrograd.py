@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import time
 from typing import Any
@@ -19,6 +20,8 @@ from .protocol import Session, serve
 
 MOST_BATCHES = 1024
 DATA_BYTES = 16_000_000
+EPOCH_FLOPS = 3e11
+"""The most in one `fit`, the least that is timed: it must not be much longer than a turn."""
 
 
 class CompiledStep(Session):
@@ -46,6 +49,7 @@ class CompiledStep(Session):
             "compile": compiled,
             "first": first - begin,
             "losses": [loss, second_loss],
+            "parameters": count_parameters(arguments[0]),
         }
 
     def run(self, steps: int) -> int:
@@ -66,10 +70,7 @@ class Fit(Session):
         rg = import_retrograd(self.executor)
         rg.seed(0)
         workload = self.workload
-        size = workload.batch
-        for length in workload.sample:
-            size *= length
-        self.batches = max(4, min(MOST_BATCHES, DATA_BYTES // (4 * size)))
+        self.batches = count_batches(workload)
         self.x, self.y = draw_data(workload, self.batches * workload.batch)
         model, optimizer = make_model(workload), rg.optim.Adam(LEARNING_RATE)
         self.trainer = rg.Trainer(model, "cross_entropy", optimizer, executor=self.executor)
@@ -79,7 +80,11 @@ class Fit(Session):
             self.x[rows], self.y[rows], 1, batch_size=workload.batch, verbose=False
         )
         first = time.perf_counter() - begin
-        return describe_retrograd(rg) | {"first": first, "losses": history["loss"]}
+        return describe_retrograd(rg) | {
+            "first": first,
+            "losses": history["loss"],
+            "parameters": count_parameters(model),
+        }
 
     def run(self, steps: int) -> int:
         epochs = max(1, round(steps / self.batches))
@@ -96,6 +101,19 @@ def import_retrograd(executor: str) -> Any:
 
         import retrograd.native
     return rg
+
+
+def count_batches(workload: Workload) -> int:
+    """How many batches the data of `fit` have."""
+    size = 4 * workload.batch * math.prod(workload.sample)
+    most = min(MOST_BATCHES, DATA_BYTES // size, round(EPOCH_FLOPS / workload.flops))
+    return max(4, most)
+
+
+def count_parameters(model: Any) -> int:
+    from retrograd import tree
+
+    return sum(leaf.type.size for leaf in tree.leaves(model.parameters()))
 
 
 def describe_retrograd(rg: Any) -> dict[str, Any]:

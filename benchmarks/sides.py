@@ -24,7 +24,7 @@ REST_SECONDS = 0.05
 TRIAL_SECONDS = 1.0
 """The most that a setting is tried for."""
 
-SCAN_STEPS = {"tiny": 64, "mlp": 64, "mlpbig": 8}
+SCAN_STEPS = {"tiny": 64, "mlp": 64, "mlpbig": 8, "rnn": 8, "lstm": 8, "gru": 8, "gpt": 4}
 """Steps in one call of JAX. Not for convolutions: XLA's are slower inside of a loop."""
 
 
@@ -181,7 +181,7 @@ def list_own_sides(workload: Workload, executor: str) -> list[Side]:
 def list_torch_sides(workload: Workload, python: Path, cores: int, compiled: bool) -> list[Side]:
     settings: list[dict[str, Any]] = []
     for threads in sorted({1, max(1, cores // 2), cores}):
-        for channels_last in (False, True) if len(workload.sample) > 1 else (False,):
+        for channels_last in (False, True) if workload.reads_images else (False,):
             for compile_too in (False, True) if compiled else (False,):
                 setting: dict[str, Any] = {"workload": workload.name, "threads": threads}
                 if channels_last:

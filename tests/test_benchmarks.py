@@ -10,14 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from benchmarks import fashion, report, run, sides
+from benchmarks import fashion, report, run, side_retrograd, sides
 from benchmarks.protocol import Session, measure_blocks, read_peak_memory
-from retrograd import tree
+from retrograd import losses, seed, tree
 from retrograd.report.limits import Limits
-from retrograd.workloads import WORKLOADS, conv, dense, make_model
+from retrograd.workloads import (
+    WORKLOADS,
+    attend,
+    conv,
+    dense,
+    draw_data,
+    make_model,
+    table,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMITS = Limits(threads=2, peak=1e9, peak_all=2e9, bandwidth=1e8, bandwidth_all=1e8)
@@ -28,15 +35,21 @@ LIMITS = Limits(threads=2, peak=1e9, peak_all=2e9, bandwidth=1e8, bandwidth_all=
 
 @pytest.mark.parametrize("name", list(WORKLOADS))
 def test_networks_have_the_counted_parameters_and_give_one_logit_for_each_class(name: str) -> None:
+    seed(0)
     workload = WORKLOADS[name]
     model = make_model(workload)
     trained = sum(leaf.type.size for leaf in tree.leaves(model.parameters()))
     kept = sum(array.type.size for array in model.named_state().values()) - trained
     assert trained == workload.parameters
     assert kept == sum(layer.buffers for layer in workload.layers)
-    model.eval()
-    outputs = model(np.zeros((2, *workload.sample), np.float32))
-    assert outputs.shape == (2, workload.classes)
+    x, y = draw_data(workload, 16)
+    assert x.shape == (16, *workload.sample)
+    outputs = model(x)
+    assert outputs.shape == (16, *workload.targets, workload.classes)
+    assert y.shape == outputs.shape[:-1]
+    # Initial logits are small: all classes are about equally likely.
+    loss = float(losses.cross_entropy(outputs, y))
+    assert abs(loss - math.log(workload.classes)) < 0.4
 
 
 def test_flops_by_hand() -> None:
@@ -49,6 +62,35 @@ def test_flops_by_hand() -> None:
     first, second = 28 * 28 * 9 * 16, 14 * 14 * (9 * 16) * 32
     by_hand = 2 * 64 * (2 * first + 3 * second + 3 * 1568 * 128 + 3 * 128 * 10)
     assert WORKLOADS["cnn"].flops == by_hand
+
+
+def test_flops_of_sequences_by_hand() -> None:
+    # 64 steps: the inputs are data, the states are not.
+    for name, gates in (("rnn", 1), ("gru", 3), ("lstm", 4)):
+        products = 64 * (2 * 32 + 3 * 128) * gates * 128 + 3 * 128 * 10
+        assert WORKLOADS[name].flops == 2 * 32 * products
+    # A token of a block: project to query, key and value, merge, widen four times, and back. Each
+    # of the 64 queries has the keys up to its own, and each pair a score and a part of a sum.
+    width = 128
+    token = 4 * (3 + 1 + 4 + 4) * width * width + width * 65
+    pairs = 4 * 2 * sum(range(1, 65)) * width
+    assert WORKLOADS["gpt"].flops == 2 * 3 * 16 * (64 * token + pairs)
+
+
+def test_parameters_of_sequences_by_hand() -> None:
+    # PyTorch's recurrent layers have a bias beside each of their two weights.
+    for name, gates in (("rnn", 1), ("gru", 3), ("lstm", 4)):
+        layer = gates * 128 * (32 + 128 + 2)
+        assert WORKLOADS[name].parameters == layer + 128 * 10 + 10
+    width = 128
+    block = 12 * width * width + (3 + 1 + 4 + 1) * width + 2 * 2 * width
+    ends = (65 + 64) * width + 2 * width + width * 65 + 65
+    assert WORKLOADS["gpt"].parameters == 4 * block + ends
+
+
+def test_bytes_of_sequences_count_a_label_for_each_token() -> None:
+    workload = WORKLOADS["gpt"]
+    assert workload.bytes == 4 * (2 * 3 * workload.parameters + 16 * (64 + 64))
 
 
 def test_resnet20_has_the_published_size() -> None:
@@ -66,6 +108,11 @@ def test_layers_by_hand() -> None:
     assert (layer.places, layer.terms, layer.outputs) == (64, 36, 6)
     assert (layer.parameters, layer.buffers) == (36 * 6 + 12, 12)
     assert conv(8, 4, 6).parameters == 36 * 6 + 6
+    assert (dense(3, 5, places=7).places, dense(3, 5, places=7).parameters) == (7, 20)
+    assert (table(9, 4).places, table(9, 4).parameters) == (0, 36)
+    # 5 queries have 15 keys in all; each of 2 heads has scores of 3 products, and sums of 3.
+    layer = attend(5, 2, 6)
+    assert (layer.places * layer.terms * layer.outputs, layer.parameters) == (2 * 15 * 2 * 3, 0)
 
 
 def test_bytes_by_hand() -> None:
@@ -163,6 +210,39 @@ def test_the_rivals_try_all_their_settings() -> None:
     assert (call.form, scan.form) == ("call", "loop")
     assert all(s["inner"] == 64 for s in scan.settings)
     assert len(sides.list_jax_sides(WORKLOADS["cnn"], python, 2)) == 1
+    for workload in (WORKLOADS["lstm"], WORKLOADS["gpt"]):
+        (torch,) = sides.list_torch_sides(workload, python, 4, compiled=False)
+        assert [s["threads"] for s in torch.settings] == [1, 2, 4]
+        assert not any("channels_last" in s for s in torch.settings)
+        assert [s.form for s in sides.list_jax_sides(workload, python, 2)] == ["call", "loop"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "mistake"),
+    [
+        ({}, None),
+        ({"parameters": 1316}, "PyTorch trains 1,316 parameters, the workload has 1,315"),
+        (
+            {"losses": [3.5, 1.0]},
+            "the first loss is 3.5; with 3 classes one about 1.1 was",
+        ),
+        ({"losses": [math.nan, 1.0]}, "the first loss is nan"),
+    ],
+)
+def test_a_side_that_trains_another_network_is_reported(
+    changes: dict[str, Any], mistake: str | None
+) -> None:
+    result = make_result("PyTorch", [0.1], True, "call")
+    result.prepared |= {"parameters": 1315, "losses": [1.05, 1.0], **changes}
+    found = report.find_mistakes(WORKLOADS["tiny"], [result])
+    assert found == [] if mistake is None else len(found) == 1 and mistake in found[0]
+
+
+def test_an_epoch_of_a_large_step_is_short() -> None:
+    for workload in WORKLOADS.values():
+        batches = side_retrograd.count_batches(workload)
+        assert 4 <= batches <= 1024
+        assert batches == 4 or batches * workload.flops < 1.02 * side_retrograd.EPOCH_FLOPS
 
 
 # --- the report

@@ -25,7 +25,14 @@ import jax.numpy as jnp
 from jax import lax
 
 from benchmarks.protocol import Session, serve
-from benchmarks.rivals.sizes import LEARNING_RATE, WORKLOADS, Workload, list_resnet_blocks
+from benchmarks.rivals.sizes import (
+    GATES,
+    LEARNING_RATE,
+    TOKEN_SPREAD,
+    WORKLOADS,
+    Workload,
+    list_resnet_blocks,
+)
 
 Tree = Any
 
@@ -86,6 +93,10 @@ def apply_block(layer: Tree, running: Tree, x: Any, stride: int = 1) -> tuple[An
 def make_network(workload: Workload) -> tuple[Tree, Tree, Any]:
     if workload.kind == "mlp":
         return make_mlp(workload)
+    if workload.kind in GATES:
+        return make_recurrent(workload)
+    if workload.kind == "gpt":
+        return make_gpt(workload)
     return make_cnn() if workload.kind == "cnn" else make_resnet()
 
 
@@ -149,6 +160,99 @@ def make_resnet() -> tuple[Tree, Tree, Any]:
     return parameters, [running for _, running in drawn], forward
 
 
+def advance_rnn(layer: Tree, h: Any, inputs: Any) -> Any:
+    return jnp.tanh(inputs + apply_dense(layer, h))
+
+
+def advance_gru(layer: Tree, h: Any, inputs: Any) -> Any:
+    """The reset gate comes after the recurrent product, as in PyTorch."""
+    reset, update, new = jnp.split(inputs, 3, axis=-1)
+    h_reset, h_update, h_new = jnp.split(apply_dense(layer, h), 3, axis=-1)
+    update = jax.nn.sigmoid(update + h_update)
+    new = jnp.tanh(new + jax.nn.sigmoid(reset + h_reset) * h_new)
+    return new + update * (h - new)
+
+
+def advance_lstm(layer: Tree, state: Any, inputs: Any) -> Any:
+    h, c = state
+    enter, forget, new, leave = jnp.split(inputs + apply_dense(layer, h), 4, axis=-1)
+    c = jax.nn.sigmoid(forget) * c + jax.nn.sigmoid(enter) * jnp.tanh(new)
+    return jax.nn.sigmoid(leave) * jnp.tanh(c), c
+
+
+def make_recurrent(workload: Workload) -> tuple[Tree, Tree, Any]:
+    """The products of the inputs are made before the loop, all at once."""
+    draw = Draw()
+    features, hidden, classes = workload.widths
+    gates = GATES[workload.kind] * hidden
+    sizes = ((features, gates), (hidden, gates), (hidden, classes))
+    parameters = [draw.dense(inner, outer) for inner, outer in sizes]
+    advance = {"rnn": advance_rnn, "gru": advance_gru, "lstm": advance_lstm}[workload.kind]
+
+    def forward(parameters: Tree, statistics: Tree, x: Any) -> tuple[Any, Tree]:
+        inputs = apply_dense(parameters[0], x).swapaxes(0, 1)
+        h = jnp.zeros((x.shape[0], hidden))
+        start = (h, h) if workload.kind == "lstm" else h
+
+        def step(state: Any, now: Any) -> tuple[Any, None]:
+            return advance(parameters[1], state, now), None
+
+        end, _ = lax.scan(step, start, inputs)
+        return apply_dense(parameters[2], end[0] if workload.kind == "lstm" else end), statistics
+
+    return parameters, [], forward
+
+
+def normalise(layer: Tree, x: Any) -> Any:
+    centred = x - x.mean(-1, keepdims=True)
+    variance = (centred * centred).mean(-1, keepdims=True)
+    return centred * lax.rsqrt(variance + 1e-5) * layer["scale"] + layer["shift"]
+
+
+def attend(layer: Tree, x: Any, heads: int) -> Any:
+    batch, steps, width = x.shape
+    parts = apply_dense(layer["project"], x).reshape(batch, steps, 3, heads, width // heads)
+    query, key, value = jnp.moveaxis(parts, (2, 3), (0, 2))
+    scores = query @ key.swapaxes(-1, -2) * (width // heads) ** -0.5
+    seen = jnp.tril(jnp.ones((steps, steps), bool))
+    found = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf)) @ value
+    return apply_dense(layer["merge"], found.swapaxes(1, 2).reshape(x.shape))
+
+
+def make_gpt(workload: Workload) -> tuple[Tree, Tree, Any]:
+    draw = Draw()
+    (width,), (steps,) = workload.widths, workload.sample
+    norm = {"scale": jnp.ones(width), "shift": jnp.zeros(width)}
+    blocks = [
+        {
+            "before_attention": norm,
+            "project": draw.dense(width, 3 * width),
+            "merge": draw.dense(width, width),
+            "before_network": norm,
+            "hidden": draw.dense(width, 4 * width),
+            "out": draw.dense(4 * width, width),
+        }
+        for _ in range(workload.blocks)
+    ]
+    parameters = {
+        "tokens": draw.normal(workload.classes, width) * TOKEN_SPREAD,
+        "positions": draw.normal(steps, width) * TOKEN_SPREAD,
+        "blocks": blocks,
+        "norm": norm,
+        "head": draw.dense(width, workload.classes),
+    }
+
+    def forward(parameters: Tree, statistics: Tree, tokens: Any) -> tuple[Any, Tree]:
+        x = parameters["tokens"][tokens] + parameters["positions"]
+        for layer in parameters["blocks"]:
+            x = x + attend(layer, normalise(layer["before_attention"], x), workload.heads)
+            hidden = apply_dense(layer["hidden"], normalise(layer["before_network"], x))
+            x = x + apply_dense(layer["out"], jax.nn.gelu(hidden, approximate=False))
+        return apply_dense(parameters["head"], normalise(parameters["norm"], x)), statistics
+
+    return parameters, [], forward
+
+
 # -- the step --------------------------------------------------------------------------------------
 
 
@@ -178,8 +282,12 @@ class JaxStep(Session):
     def prepare(self) -> dict[str, Any]:
         workload = self.workload
         draw = Draw()
-        x = draw.normal(workload.batch, *workload.sample)
-        y = jax.random.randint(draw.key, (workload.batch,), 0, workload.classes)
+        shape = (workload.batch, *workload.sample)
+        x = draw.normal(*shape)
+        if workload.reads_tokens:
+            x = jax.random.randint(jax.random.key(1), shape, 0, workload.classes)
+        labels = (workload.batch, *workload.targets)
+        y = jax.random.randint(draw.key, labels, 0, workload.classes)
         parameters, statistics, forward = make_network(workload)
         zeros = partial(jax.tree.map, jnp.zeros_like)
         adam = {"count": jnp.int32(0), "first": zeros(parameters), "second": zeros(parameters)}
@@ -187,7 +295,7 @@ class JaxStep(Session):
 
         def compute_loss(parameters: Tree, statistics: Tree, x: Any, y: Any) -> Any:
             outputs, statistics = forward(parameters, statistics, x)
-            chosen = jnp.take_along_axis(jax.nn.log_softmax(outputs), y[:, None], axis=1)
+            chosen = jnp.take_along_axis(jax.nn.log_softmax(outputs), y[..., None], axis=-1)
             return -chosen.mean(), statistics
 
         def step(state: Tree, x: Any, y: Any) -> tuple[Tree, Any]:
@@ -214,7 +322,7 @@ class JaxStep(Session):
         losses: list[float] = []
         for _ in range(2):
             self.state, loss = self.step(self.state, x, y)
-            losses.append(float(jnp.ravel(loss)[-1]))
+            losses.append(float(jnp.ravel(loss)[0]))  # of the first step in the call
             if len(losses) == 1:
                 first = time.perf_counter() - begin
         del compiled
@@ -223,6 +331,7 @@ class JaxStep(Session):
             "compile": end - traced,
             "first": first,
             "losses": losses,
+            "parameters": sum(leaf.size for leaf in jax.tree.leaves(parameters)),
             "threads": self.threads,
             "versions": {"python": platform.python_version(), "jax": jax.__version__},
         }

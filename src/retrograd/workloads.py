@@ -7,12 +7,16 @@ package only where a model is made.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 LEARNING_RATE = 1e-3
 ADAM_STATES = 3  # the parameter itself and two moments
-FLOAT_BYTES = 4
+FLOAT_BYTES = 4  # of tokens and labels too
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+TOKEN_SPREAD = 0.02
+"""The standard deviation of the first embeddings of a GPT."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,8 @@ class Layer:
     """A contraction: `places` times `outputs` sums of `terms` products for each sample.
 
     Args:
-        places: positions of an image at which the layer is applied; 1 for a dense layer.
+        places: positions of an image or a sequence at which the layer is applied; 1 for a dense
+            layer, 0 for parameters without a contraction.
         terms, outputs: products in a sum, and channels of the result.
         parameters: trained numbers, with biases and those of a BatchNorm behind it.
         buffers: numbers that are kept but not trained: running means and variances.
@@ -43,12 +48,14 @@ class Workload:
         name: how the command line calls it.
         title: what a report says.
         batch: samples in a step.
-        sample: the shape of one, channels last.
+        sample: the shape of one, channels last; sequences are (steps, features) or (tokens,).
         classes: of the labels.
         layers: every contraction.
-        kind: "mlp", "cnn" or "resnet": what builds the network.
-        widths: of an MLP, from input to output.
+        kind: "mlp", "cnn", "resnet", "rnn", "lstm", "gru" or "gpt": what builds the network.
+        widths: of an MLP or a recurrent network from input to output; of a GPT that of its stream.
         activation: of an MLP.
+        heads, blocks: of a GPT.
+        targets: the shape of the labels of a sample; () is one label.
     """
 
     name: str
@@ -60,13 +67,25 @@ class Workload:
     kind: str
     widths: tuple[int, ...] = ()
     activation: str = "relu"
+    heads: int = 1
+    blocks: int = 1
+    targets: tuple[int, ...] = ()
+
+    @property
+    def reads_images(self) -> bool:
+        return len(self.sample) == 3
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether the data are whole numbers below `classes`."""
+        return self.kind == "gpt"
 
     @property
     def flops(self) -> int:
         """Multiplications and additions of the contractions in one step.
 
         Each is done forward, for the gradient of its weight, and for that of its input unless that
-        is the data. Zeros of the padding count, all other arithmetic does not.
+        is the data. Zeros of a padding and of a first state count, all other arithmetic does not.
         """
         products = sum(
             layer.places * layer.terms * layer.outputs * (2 if layer.first else 3)
@@ -85,15 +104,24 @@ class Workload:
 
         Activations are left out, for they may stay in the caches or be computed again.
         """
-        numbers = 1
-        for size in self.sample:
-            numbers *= size
+        numbers = math.prod(self.sample) + math.prod(self.targets)
         state = ADAM_STATES * self.parameters + sum(layer.buffers for layer in self.layers)
-        return FLOAT_BYTES * (2 * state + self.batch * (numbers + 1))
+        return FLOAT_BYTES * (2 * state + self.batch * numbers)
 
 
-def dense(inner: int, outer: int, first: bool = False) -> Layer:
-    return Layer(1, inner, outer, inner * outer + outer, first=first)
+def dense(inner: int, outer: int, first: bool = False, places: int = 1) -> Layer:
+    return Layer(places, inner, outer, inner * outer + outer, first=first)
+
+
+def table(rows: int, columns: int) -> Layer:
+    """Parameters that are looked up, or that scale and shift: no contraction."""
+    return Layer(0, rows, columns, rows * columns)
+
+
+def attend(steps: int, heads: int, features: int) -> Layer:
+    """The scores and the weighted sums of causal attention: query i has i + 1 keys."""
+    pairs = steps * (steps + 1) // 2
+    return Layer(2 * heads * pairs, features // heads, 1, 0)
 
 
 def conv(
@@ -145,6 +173,51 @@ def make_cnn(name: str, batch: int) -> Workload:
     return Workload(name, title, batch, (28, 28, 1), 10, layers, "cnn")
 
 
+def make_recurrent(kind: str, batch: int, steps: int, widths: tuple[int, int, int]) -> Workload:
+    """A recurrent layer whose last output gives the class; it has a bias on both of its sides."""
+    features, hidden, classes = widths
+    gates = GATES[kind] * hidden
+    layers = (
+        dense(features, gates, first=True, places=steps),
+        dense(hidden, gates, places=steps),
+        dense(hidden, classes),
+    )
+    title = f"{kind.upper()} {'-'.join(map(str, widths))} over {steps} steps, batch {batch}"
+    return Workload(kind, title, batch, (steps, features), classes, layers, kind, widths)
+
+
+def make_gpt(
+    name: str, batch: int, steps: int, vocabulary: int, width: int, heads: int, blocks: int
+) -> Workload:
+    """A decoder whose blocks normalise first; each token of a sample has a target."""
+    norm = table(2, width)
+    block = (
+        norm,
+        dense(width, 3 * width, places=steps),
+        attend(steps, heads, width),
+        dense(width, width, places=steps),
+        norm,
+        dense(width, 4 * width, places=steps),
+        dense(4 * width, width, places=steps),
+    )
+    positions, head = table(steps, width), dense(width, vocabulary, places=steps)
+    return Workload(
+        name,
+        f"GPT of {blocks} blocks, width {width}, {heads} heads, {steps} tokens of {vocabulary}, "
+        f"batch {batch}",
+        batch,
+        (steps,),
+        vocabulary,
+        (table(vocabulary, width), positions, *block * blocks, norm, head),
+        "gpt",
+        (width,),
+        "gelu",
+        heads,
+        blocks,
+        (steps,),
+    )
+
+
 WORKLOADS = {
     workload.name: workload
     for workload in (
@@ -153,6 +226,10 @@ WORKLOADS = {
         make_mlp("mlpbig", 256, (1024, 2048, 2048, 10)),
         make_cnn("cnn", 64),
         make_resnet("resnet20", 64),
+        make_recurrent("rnn", 32, 64, (32, 128, 10)),
+        make_recurrent("lstm", 32, 64, (32, 128, 10)),
+        make_recurrent("gru", 32, 64, (32, 128, 10)),
+        make_gpt("gpt", 16, 64, vocabulary=65, width=128, heads=4, blocks=4),
     )
 }
 
@@ -165,8 +242,13 @@ def draw_data(workload: Workload, samples: int) -> tuple[Any, Any]:
     import numpy as np
 
     generator = np.random.default_rng(0)
-    x = generator.standard_normal((samples, *workload.sample), dtype=np.float32)
-    return x, generator.integers(0, workload.classes, samples).astype(np.int32)
+    x: Any
+    if workload.reads_tokens:
+        x = generator.integers(0, workload.classes, (samples, *workload.sample), dtype=np.int32)
+    else:
+        x = generator.standard_normal((samples, *workload.sample), dtype=np.float32)
+    shape = (samples, *workload.targets)
+    return x, generator.integers(0, workload.classes, shape).astype(np.int32)
 
 
 def make_step(workload: Workload, executor: str) -> tuple[Any, tuple[Any, Any, Any, Any]]:
@@ -216,7 +298,29 @@ def make_model(workload: Workload) -> Any:
             nn.ReLU(),
             nn.Linear(128, 10),
         )
+    if workload.kind in GATES:
+        features, hidden, classes = workload.widths
+        layer: Any = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}[workload.kind]
+        recurrent = layer(features, hidden, returns="last")
+        return nn.Sequential(recurrent, nn.Linear(hidden, classes))
+    if workload.kind == "gpt":
+        return _make_gpt_model(workload)
     return _make_resnet_model()
+
+
+def _make_gpt_model(workload: Workload) -> Any:
+    from retrograd import models
+    from retrograd.nn.init import Normal
+
+    return models.GPT(
+        vocabulary=workload.classes,
+        features=workload.widths[0],
+        heads=workload.heads,
+        layers=workload.blocks,
+        context=workload.sample[0],
+        activation=workload.activation,
+        init=Normal(TOKEN_SPREAD),
+    )
 
 
 def _make_resnet_model() -> Any:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from retrograd.cli.main import main
+from retrograd.workloads import WORKLOADS
 from tests.cli.helpers import Runner
 
 
@@ -53,7 +56,7 @@ def test_the_numpy_executor_has_no_kernels_to_explain(run: Runner) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tinny"], "no workload 'tinny'; there are tiny, mlp, mlpbig, cnn, resnet20. Did you"),
+        (["tinny"], f"no workload 'tinny'; there are {', '.join(WORKLOADS)}. Did you"),
         (["tiny", "--seconds", "0"], "--seconds is 0; expected a time above 0"),
         (["tiny", "--seconds", "nan"], "--seconds is nan"),
         (["tiny", "--executor", "nativ"], "no executor 'nativ'. Did you mean 'native'"),
@@ -63,6 +66,12 @@ def test_what_makes_no_sense_is_told(run: Runner, arguments: list[str], message:
     outcome = run("bench", *arguments)
     assert outcome.code == 1 and outcome.out == ""
     assert message in outcome.err
+
+
+def test_help_names_all_workloads(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--help"]) == 0
+    words = set(re.findall(r"\w+", capsys.readouterr().out))
+    assert set(WORKLOADS) <= words
 
 
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:

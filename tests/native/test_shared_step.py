@@ -47,10 +47,28 @@ print(json.dumps([found, digest.hexdigest(), program.shared]))
 """
 
 
-def run_with(threads: int) -> Any:
+SEQUENCES = """
+import hashlib, json
+import numpy as np
+from retrograd.workloads import WORKLOADS, make_step
+
+found = {}
+for name in ("rnn", "lstm", "gru", "gpt"):
+    step, arguments = make_step(WORKLOADS[name], "native")
+    losses = [float(step(*arguments)) for _ in range(4)]
+    digest = hashlib.sha256()
+    for path, array in sorted(arguments[0].named_state().items()):
+        digest.update(np.asarray(array).tobytes())
+    program = next(iter(step.programs.values())).staged.graph.cache["native"]
+    found[name] = [[loss.hex() for loss in losses], digest.hexdigest(), program.shared]
+print(json.dumps(found))
+"""
+
+
+def run_with(threads: int, program: str = PROGRAM) -> Any:
     environment = {**os.environ, "RETROGRAD_THREADS": str(threads)}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         check=True,
@@ -66,6 +84,15 @@ def test_twenty_steps_give_the_same_bits_on_one_to_four_threads() -> None:
     assert float.fromhex(alone[0][-1]) < float.fromhex(alone[0][0])
     for threads in (2, 3, 4):
         assert run_with(threads) == alone
+
+
+def test_networks_of_sequences_give_the_same_bits_on_one_to_four_threads() -> None:
+    alone = run_with(1, SEQUENCES)
+    for name, (losses, _, shared) in alone.items():
+        assert shared, f"{name} is too small to be shared: the test shows nothing of it"
+        assert float.fromhex(losses[-1]) < float.fromhex(losses[0])
+    for threads in (2, 3, 4):
+        assert run_with(threads, SEQUENCES) == alone
 
 
 def test_an_index_out_of_range_stops_all_threads_and_changes_nothing() -> None:

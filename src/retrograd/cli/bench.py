@@ -28,7 +28,10 @@ PARTS = 3  # of a workload in the progress: compile, measure, explain
 def bench(
     workloads: Annotated[
         list[str] | None,
-        typer.Argument(metavar="WORKLOAD", help="tiny, mlp, mlpbig, cnn, resnet20; or all."),
+        typer.Argument(
+            metavar="WORKLOAD",
+            help="tiny, mlp, mlpbig, cnn, resnet20, rnn, lstm, gru, gpt; or all.",
+        ),
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show every kernel: its time and share of the limit.")
