@@ -28,7 +28,7 @@ def draw(*shape: int) -> Any:
 
 def run(function: Callable[..., Any], *arguments: Any) -> list[int]:
     """Compare with NumPy, on one thread and on two; give the numbers of pieces of the loops."""
-    expected = rg.tree.leaves(rg.compile(function)(*arguments))
+    expected = rg.tree.leaves(rg.compile(function, executor="numpy")(*arguments))
     compiled = rg.compile(function, executor="native")
     compiled(*arguments)
     program = compiled.graph(*arguments).cache["native"]
