@@ -19,7 +19,8 @@ from .codegen.clock import STAMPS, Clock, write_stamps
 from .codegen.elementwise import ROWS
 from .codegen.program import ProgramWriter
 from .codegen.series import DONE, Job, write_series
-from .codegen.steps import ARENA, CODE, FUNCTIONS, PARTS, ROOT, TICKS, write_steps
+from .codegen.steps import FUNCTIONS, PARTS, write_steps
+from .codegen.table import ARENA, CODE, ROOT, TICKS
 from .codegen.team import write_team
 from .config import get_config
 from .errors import IndexRangeError, RetrogradError, VerificationError

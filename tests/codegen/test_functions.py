@@ -16,7 +16,7 @@ from retrograd.codegen.emit import Module
 from retrograd.codegen.functions import FUNCTIONS
 from retrograd.codegen.loops import LoopEmitter
 from retrograd.codegen.nest_plan import plan_nest
-from retrograd.codegen.steps import FIRST
+from retrograd.codegen.table import FIRST
 from retrograd.ir import PRIMITIVES
 from retrograd.ir.loops import Access, Expression, LoopNest, Store
 from retrograd.ir.types import DTYPES

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from ..ir.loops import Kernel
-from .steps import ROOT
-from .steps import TICKS as SLOT
+from .table import ROOT
+from .table import TICKS as SLOT
 
 STEP, END, NOW, FIRST = 0, 1, 2, 3
 STAMPS = ("begin", "end", "timed", "timed_shared")

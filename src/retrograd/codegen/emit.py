@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..ir.types import DType
+from .table import STATUS
 
 SCALARS = {
     "f4": "float",
@@ -19,10 +20,6 @@ SCALARS = {
     "b1": "i1",
 }
 """By NumPy's short names: the long ones are put together anew whenever they are asked for."""
-
-
-STATUS = 2
-"""The position of the status in a table."""
 
 
 def scalar_type(dtype: DType) -> str:

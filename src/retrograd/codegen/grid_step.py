@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from .emit import STATUS
-
-ARENA, CALLBACK, ROOT = 0, 3, 4
-"""Positions in a table, as in steps.py."""
-
-
-def write_grid() -> str:
-    """Part of the module of the step: `grid` and `grid_shared`."""
-    return GRID
-
+from .table import ARENA, STATUS
 
 GRID = f"""
 ; Words: the first record; the pieces; the extents of both axes; the words of the inner table; the
@@ -36,16 +27,8 @@ start:
   %movers = getelementptr i64, ptr %words, i64 9
   %length = mul i64 %rows, %columns
   %own = alloca ptr, i64 %size, align 16
-  %callback.place = getelementptr ptr, ptr %table, i64 {CALLBACK}
-  %callback = load ptr, ptr %callback.place
-  %own.callback = getelementptr ptr, ptr %own, i64 {CALLBACK}
-  store ptr %callback, ptr %own.callback
-  %root.place = getelementptr ptr, ptr %table, i64 {ROOT}
-  %root = load ptr, ptr %root.place
-  %own.root = getelementptr ptr, ptr %own, i64 {ROOT}
-  store ptr %root, ptr %own.root
+  call void @open_table(ptr %own, ptr %table)
   %own.status = getelementptr i64, ptr %own, i64 {STATUS}
-  store i64 0, ptr %own.status
   %own.arena = getelementptr ptr, ptr %own, i64 {ARENA}
   %any = icmp ult i64 %begin, %end
   br i1 %any, label %piece, label %done

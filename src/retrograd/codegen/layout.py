@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from ..ir.loops import Access, Body, Grid, Repeat, Schedule, reads, writes
-from .steps import ARENA, FIRST
+from .table import ARENA, FIRST
 
 Calls = list[str | int]
 """Functions by name, each followed by its own words up to what it calls."""

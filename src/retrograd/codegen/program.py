@@ -16,7 +16,7 @@ from .forms import Form, find_form
 from .kernels import can_fail, normalise
 from .layout import Calls, Layout, Records, encode_grid, encode_open, encode_repeat
 from .pieces import Hazards, Pieces, cut, is_worth_sharing
-from .steps import CALLBACK, CODE, STATUS
+from .table import CALLBACK, CODE, STATUS
 
 
 class ProgramWriter:

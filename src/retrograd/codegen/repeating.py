@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from .emit import STATUS
+from .table import STATUS
 
-
-def write_repeat(callback: int, root: int) -> str:
-    """The functions `repeat`, `repeat_shared`, `repeat_open` and `when`.
-
-    They need `find` and `run` of the step.
-
-    Args:
-        callback: the position in a table of the function that calls Python.
-        root: that of the table of the whole program.
-    """
-    places = {"CALLBACK": callback, "ROOT": root, "STATUS": STATUS}
-    text = REPEAT
-    for name, place in places.items():
-        text = text.replace(name, str(place))
-    return text
-
-
-REPEAT = """
+REPEAT = f"""
 ; Words: the first record, the steps, whether they are walked backwards, the words of the inner
 ; table, the number of moving pointers, that of carried values, that of pieces; for each moving
 ; pointer its slot in the inner table, the pointer, the bytes that it moves in a step, and from
 ; piece to piece; for each carried value its slots in the inner table (read, written), the pointers
 ; to its first value, to its last one, and to two places between which it goes, and the bytes that
 ; the first two move from piece to piece, and the others.
-define void @repeat(ptr %table, ptr %words) nounwind {
+define void @repeat(ptr %table, ptr %words) nounwind {{
 start:
   call void @repeat_shared(ptr %table, ptr %words, i64 0, i64 1, ptr null)
   ret void
-}
+}}
 
-define void @repeat_shared(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team) nounwind {
+define void @repeat_shared(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team) nounwind {{
 start:
   %count.place = getelementptr i64, ptr %words, i64 6
   %count = load i64, ptr %count.place
@@ -53,9 +36,9 @@ work:
   br label %next
 done:
   ret void
-}
+}}
 
-define internal void @repeat_piece(ptr %table, ptr %words, i64 %piece) nounwind noinline {
+define internal void @repeat_piece(ptr %table, ptr %words, i64 %piece) nounwind noinline {{
 start:
   %code = load ptr, ptr %words
   %length.place = getelementptr i64, ptr %words, i64 1
@@ -73,16 +56,8 @@ start:
   %carriers = getelementptr i64, ptr %movers, i64 %skipped
   %last = sub i64 %length, 1
   %own = alloca ptr, i64 %size, align 16
-  %callback.place = getelementptr ptr, ptr %table, i64 CALLBACK
-  %callback = load ptr, ptr %callback.place
-  %own.callback = getelementptr ptr, ptr %own, i64 CALLBACK
-  store ptr %callback, ptr %own.callback
-  %root.place = getelementptr ptr, ptr %table, i64 ROOT
-  %root = load ptr, ptr %root.place
-  %own.root = getelementptr ptr, ptr %own, i64 ROOT
-  store ptr %root, ptr %own.root
-  %own.status = getelementptr i64, ptr %own, i64 STATUS
-  store i64 0, ptr %own.status
+  call void @open_table(ptr %own, ptr %table)
+  %own.status = getelementptr i64, ptr %own, i64 {STATUS}
   br label %step
 step:
   %number = phi i64 [ 0, %start ], [ %number.next, %fine ]
@@ -158,15 +133,15 @@ fine:
   %again = icmp ult i64 %number.next, %length
   br i1 %again, label %step, label %done
 fail:
-  %status.place = getelementptr i64, ptr %table, i64 STATUS
+  %status.place = getelementptr i64, ptr %table, i64 {STATUS}
   store i64 %status, ptr %status.place
   br label %done
 done:
   ret void
-}
+}}
 
 ; Words: a pointer to a bool, the value that it must have, a function and its words.
-define void @when(ptr %table, ptr %words) nounwind {
+define void @when(ptr %table, ptr %words) nounwind {{
 start:
   %place = call ptr @find(ptr %table, ptr %words, i64 0)
   %byte = load i8, ptr %place
@@ -184,14 +159,14 @@ work:
   br label %done
 done:
   ret void
-}
+}}
 
 ; Words: the first record, the words of the inner table, the number of pointers that stay, that of
 ; carried values; for each pointer that stays its slot in the inner table, and the pointer; for
 ; each carried value its slots in the inner table (read, written), the pointers to its first value,
 ; to where its last one is wanted, to two places between which it goes, and its bytes. The first
 ; carried value is the bool that says whether there is another step.
-define void @repeat_open(ptr %table, ptr %words) nounwind {
+define void @repeat_open(ptr %table, ptr %words) nounwind {{
 start:
   %code = load ptr, ptr %words
   %size.place = getelementptr i64, ptr %words, i64 1
@@ -204,16 +179,8 @@ start:
   %skipped = mul i64 %fixed, 3
   %carriers = getelementptr i64, ptr %stayers, i64 %skipped
   %own = alloca ptr, i64 %size, align 16
-  %callback.place = getelementptr ptr, ptr %table, i64 CALLBACK
-  %callback = load ptr, ptr %callback.place
-  %own.callback = getelementptr ptr, ptr %own, i64 CALLBACK
-  store ptr %callback, ptr %own.callback
-  %root.place = getelementptr ptr, ptr %table, i64 ROOT
-  %root = load ptr, ptr %root.place
-  %own.root = getelementptr ptr, ptr %own, i64 ROOT
-  store ptr %root, ptr %own.root
-  %own.status = getelementptr i64, ptr %own, i64 STATUS
-  store i64 0, ptr %own.status
+  call void @open_table(ptr %own, ptr %table)
+  %own.status = getelementptr i64, ptr %own, i64 {STATUS}
   %flag.slot = load i64, ptr %carriers
   %flag.place = getelementptr i8, ptr %own, i64 %flag.slot
   br label %stay
@@ -287,12 +254,12 @@ give.one:
   %g.next = add i64 %g, 1
   br label %give
 fail:
-  %status.place = getelementptr i64, ptr %table, i64 STATUS
+  %status.place = getelementptr i64, ptr %table, i64 {STATUS}
   store i64 %status, ptr %status.place
   br label %done
 done:
   ret void
-}
+}}
 
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 """

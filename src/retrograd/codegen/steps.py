@@ -30,14 +30,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from .emit import STATUS
-from .grid_step import write_grid
-from .repeating import write_repeat
+from .grid_step import GRID
+from .repeating import REPEAT
+from .table import CALLBACK, CODE, OPEN_TABLE, ROOT, STATUS
 from .team import BARRIER
-
-ARENA, CODE, CALLBACK, ROOT, TICKS, FIRST = 0, 1, 3, 4, 5, 6
-"""Positions in a table: the arena, the first record, then the status, the function that calls
-Python, the table of the whole program, the counts of a profile, the pointers to buffers."""
 
 PARTS = {
     "step": ("step",),
@@ -58,7 +54,7 @@ def write_steps(part: str) -> str:
         return "\n".join((STEP_SHARED, ALONE, SHARE))
     if part == "python":
         return FIND + CALL_PYTHON
-    return "\n".join((RUN, FIND, write_repeat(CALLBACK, ROOT), write_grid()))
+    return "\n".join((RUN, FIND, OPEN_TABLE, REPEAT, GRID))
 
 
 RUN = f"""
