@@ -6,14 +6,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from ..ir.loops import Access, Body, Grid, Repeat, Schedule, reads, writes
+from ..ir.loops import Access, Body, Grid, Repeat, Schedule, aligned, reads, writes
 from .table import ARENA, FIRST
 
 Calls = list[str | int]
 """Functions by name, each followed by its own words up to what it calls."""
-
-LINE = 64
-"""Bytes of a cache line: carried values begin at one."""
 
 
 class Layout:
@@ -127,7 +124,7 @@ def encode_repeat(layout: Layout, kernel: Repeat, inner: Layout, start: int) -> 
             carry = order - kernel.constants
             target = 8 * inner.slots[body.schedule.outputs[carry]]
             last = kernel.outputs[carry]
-            bytes_ = -(-max(size, 1) // LINE) * LINE
+            bytes_ = aligned(size)
             slot_, near = layout.pointer(kernel.workspace)
             between = [slot_, near + place, slot_, near + place + bytes_]
             place += 2 * bytes_
@@ -196,7 +193,7 @@ def encode_open(layout: Layout, kernel: Repeat, inner: Layout, start: int) -> li
         output = order - kernel.constants
         target = 8 * inner.slots[body.schedule.outputs[output]]
         ends = [*layout.pointer(number), *layout.pointer(kernel.outputs[output])]
-        room = -(-max(size, 1) // LINE) * LINE
+        room = aligned(size)
         carried.append([slot, target, *ends, workspace, place, workspace, place + room, size])
         place += 2 * room
     for key, slot in inner.constants.items():

@@ -14,7 +14,15 @@ from typing import Any
 from .graph import Graph, Node
 from .types import DType
 
+LINE = 64
+"""Bytes of a cache line; values in memory that is planned begin at one."""
+
 REDUCTIONS = ("sum", "max", "min", "prod", "argmax", "argmin", "mean", "variance")
+
+
+def aligned(size: int) -> int:
+    """Bytes for so many, at least one, so that what follows begins at a cache line."""
+    return -(-max(size, 1) // LINE) * LINE
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from dataclasses import dataclass
 
-from ..ir.loops import Schedule, reads, writes
-
-ALIGNMENT = 64
-
-
-def aligned(size: int) -> int:
-    """Bytes for so many, at least one, so that what follows begins with a cache line."""
-    return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
+from ..ir.loops import Schedule, aligned, reads, writes
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..ir import ArrayType, Atom, Constant, Graph, Node, Variable, prune
-from ..ir.loops import Access, Body, Grid
+from ..ir.loops import Access, Body, Grid, aligned
 from ..ir.types import DTYPES, DType, int64, uint32
 from ..ops.attention import (
     attend,
@@ -32,7 +32,7 @@ from ..ops.random import random_bits_p
 from ..ops.scan import scan_p
 from ..ops.shape import reshape, transpose
 from ..trace import Array, Recorder, bind, recording
-from .arena import aligned, plan_arena
+from .arena import plan_arena
 from .nests import IndexMap, NestBuilder, View, row_major
 from .pipeline import prepare
 from .values import Values

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from ..ir import Graph, Node
-from ..ir.loops import Repeat
+from ..ir.loops import Repeat, aligned
 from ..ir.types import DTYPES, bool_
 from ..trace import Array, Recorder, recording, replay
-from .arena import aligned
 from .inner_programs import lower_body
 from .values import Values
 

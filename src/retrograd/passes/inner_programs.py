@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..ir import Atom, Graph, Node, Variable
-from ..ir.loops import Body, Callback, Repeat
+from ..ir.loops import Body, Callback, Repeat, aligned
 from ..ir.types import DTYPES
-from .arena import aligned, plan_arena
+from .arena import plan_arena
 from .loop_pieces import cut_loop
 from .rewriting import inside_too
 from .values import Values
