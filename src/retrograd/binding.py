@@ -17,6 +17,7 @@ import numpy as np
 from .held import Program
 from .ir.types import float64, int64
 from .staging import Call, Staged, find_place
+from .staging.describe import array_from_numpy
 from .trace import Array
 from .tree import Stateful
 
@@ -166,6 +167,8 @@ def _as_array(value: Any) -> Array:
     if type(value) is Array:
         return value
     if type(value) is np.ndarray:
+        if not value.dtype.isnative:
+            return array_from_numpy(value)
         return Array(value.view())
     return Array(np.array(value, float64 if type(value) is float else int64))
 

@@ -17,18 +17,24 @@ from .runtime.buffers import empty_state, may_be_written
 from .trace import Array
 
 Place = tuple[Any, Any]
+Found = list[tuple[int, int, int]]
 
 
-def look(places: Sequence[Place]) -> list[tuple[int, int, int]]:
-    """For the Array at each place: its address, the references to it and those to its memory."""
+def look(places: Sequence[Place]) -> tuple[list[Array], Found]:
+    """The Array at each place; its address, the references to it and those to its memory.
+
+    Whoever uses an address holds the Array until the end: another thread, or a signal handler,
+    may put another one at its place, and memory that nobody holds is given back.
+    """
     arrays = [held[key] for held, key in places]
-    return [(a.address, getrefcount(a), getrefcount(a._value)) for a in arrays]
+    return arrays, [(a.address, getrefcount(a), getrefcount(a._value)) for a in arrays]
 
 
 def _alone() -> tuple[int, int]:
     """The counts for an Array that stands in one place and nowhere else."""
     held = {"array": Array(np.zeros(1))}
-    return look([(held, "array")])[0][1:]
+    _, found = look([(held, "array")])
+    return found[0][1:]
 
 
 ALONE = _alone()
@@ -90,14 +96,14 @@ class QuickCall:
         """
         program = self.program
         with program.lock:
-            found = look(self.places)
+            arrays, found = look(self.places)
             for position in self.given:
                 array = arguments[position]
                 assert array is not None
                 self._point(self.input_slots[position], array)
             results: list[Array | None] = [None] * len(program.outputs)
             ready = program.ready_for is self.mark and found == self.settled
-            alone = self.steady if ready else self._settle(found)
+            alone = self.steady if ready else self._settle(arrays, found)
             live: dict[int, Any] = {}
             made: dict[int, Array] = {}
             for position, number in self.fresh:
@@ -121,21 +127,22 @@ class QuickCall:
                     results[position] = Array(np.array(source))
         return results
 
-    def _settle(self, found: Sequence[tuple[int, int, int]]) -> dict[int, int]:
+    def _settle(self, arrays: Sequence[Array], found: Found) -> dict[int, int]:
         """Point at the inputs that stand in places, and at the outputs that are written over them.
 
         Returns:
             For each of those outputs the position of its input.
         """
         program, free = self.program, set()
-        for seen, (position, (held, key)) in zip(found, self.placed, strict=True):
-            array = held[key]
+        program.ready_for = None  # until all pointers are those of this call: it may be broken off
+        addresses = {}
+        for array, seen, (position, _) in zip(arrays, found, self.placed, strict=True):
             self._point(self.input_slots[position], array)
             if position in self.copies and is_alone(seen, self.copies[position]):
                 if array.writable:
                     free.add(position)
+            addresses[position] = array.address
         alone = {output: source for output, source in self.steady.items() if source in free}
-        addresses = {position: held[key].address for position, (held, key) in self.placed}
         for output, source in alone.items():
             program.table[program.slots[program.outputs[output]]] = addresses[source]
         whole = len(alone) == len(self.steady)

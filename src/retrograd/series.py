@@ -63,11 +63,12 @@ class Carry:
             return array
         return AMBIENT[self.ambient[0]].read()
 
-    def is_alone(self) -> bool:
-        """Whether nobody else holds the Array, so that it may be written over."""
+    def take(self) -> tuple[Array, bool]:
+        """The same, and whether nobody else holds the Array, so that it may be written over."""
         if not self.places or not self.in_place:
-            return False
-        return is_alone(look(self.places[:1])[0], len(self.places))
+            return self.current(), False
+        arrays, found = look(self.places[:1])
+        return arrays[0], is_alone(found[0], len(self.places))
 
     def write(self, array: Array) -> None:
         """Put a new value into all places."""
@@ -169,8 +170,10 @@ class Series:
         job = Job(steps, batch)
         with program.lock:
             program.ready_for = None
-            made = [(carry, self._place(carry, job)) for carry in self.carries]
-            for position, array in self._list_inputs():
+            taken = [(carry, *carry.take()) for carry in self.carries]  # held until the end,
+            inputs = self._list_inputs()  # as these are: their memory must stay
+            made = [(c, self._place(c, array, alone, job)) for c, array, alone in taken]
+            for position, array in inputs:
                 job.set(self._slot_of.get(position), array.address or find_address(array))
             stacks = self._make_results(steps, job)
             for feed in feeds:
@@ -217,12 +220,10 @@ class Series:
         found |= {p: AMBIENT[index].read().concrete() for p, index in self._ambient.items()}
         return [found[position] for position in range(len(found))]
 
-    def _place(self, carry: Carry, job: Job) -> list[NumpyArray] | None:
+    def _place(self, carry: Carry, array: Array, alone: bool, job: Job) -> list[NumpyArray] | None:
         """Memory for a carried value; None where it is written over."""
         slot = self.program.slots[carry.number]
         slots = [self._slot_of[position] for position in carry.inputs if position in self._slot_of]
-        alone = carry.is_alone()
-        array = carry.current()
         address = array.address or find_address(array)
         if alone and array.writable:
             for place in (slot, *slots):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..codegen.clock import END, FIRST, NOW, STEP, Clock
-from ..native import NativeProgram
+from ..native import NativeProgram, OutOfRange
 from ..runtime.buffers import empty_state
 from ..runtime.processors import choose_thread_count
 from .kernels import KernelReport, walk_kernels
@@ -133,7 +133,10 @@ class Copies:
     def run(self) -> float:
         """Run once; the seconds that it took."""
         begin = time.perf_counter()
-        self.program.execute({})
+        try:
+            self.program.execute({})
+        except OutOfRange:
+            raise self.program.explain(self._held) from None
         return time.perf_counter() - begin
 
 

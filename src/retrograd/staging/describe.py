@@ -75,10 +75,10 @@ class Leaf:
 
 
 def array_from_numpy(value: Any) -> Array:
-    """A NumPy array as an Array, keeping its dtype, which must be a supported one."""
+    """A NumPy array as an Array of its dtype, a supported one, in this machine's byte order."""
     if value.dtype.name not in DTYPES:
         as_dtype(value.dtype)
-    return Array(np.array(value))
+    return Array(np.array(value, value.dtype.newbyteorder("=")))
 
 
 class Description:
