@@ -24,8 +24,6 @@ from .tree import Stateful, leaves
 
 if TYPE_CHECKING:
     from .report.report import Report
-
-if TYPE_CHECKING:
     from .series import Series
 
 

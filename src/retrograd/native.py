@@ -20,7 +20,7 @@ from .codegen.elementwise import ROWS
 from .codegen.program import ProgramWriter
 from .codegen.series import DONE, Job, write_series
 from .codegen.steps import FUNCTIONS, PARTS, write_steps
-from .codegen.table import ARENA, CODE, ROOT, TICKS
+from .codegen.table import ARENA, CALLBACK, CODE, ROOT, STATUS, TICKS
 from .codegen.team import write_team
 from .config import get_config
 from .errors import IndexRangeError, RetrogradError, VerificationError
@@ -163,8 +163,6 @@ class NativeProgram:
             slots=writer.slots,
             constants=writer.constants,
             callbacks=writer.callbacks,
-            status_slot=writer.status_slot,
-            callback_slot=writer.callback_slot,
             table_size=writer.layout.size,
             shared=writer.shared,
             lifetimes=lifetimes,
@@ -242,7 +240,7 @@ class NativeProgram:
 
         self._callback = kind(lambda number, addresses: myself()._call_back(number, addresses))
         address = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
-        self.table[self.plan.callback_slot] = address
+        self.table[CALLBACK] = address
         self._error: BaseException | None = None
         self.table_address = self.table.ctypes.data
         self.threads: int | None = None
@@ -303,7 +301,7 @@ class NativeProgram:
     def run_job(self, job: Job) -> None:
         """Run the machine code many times, in one call."""
         table = job.fill(self.address, self.table)
-        self.table[self.plan.status_slot] = 0
+        self.table[STATUS] = 0
         address = table.ctypes.data
         status = 0
         if job.steps:
@@ -320,7 +318,7 @@ class NativeProgram:
 
     def execute(self, live: dict[int, NumpyArray]) -> None:
         """Call the machine code, with all pointers in the table."""
-        self.table[self.plan.status_slot] = 0
+        self.table[STATUS] = 0
         self._check(self._run_guarded(live) if self.poison else self._call())
 
     def _check(self, status: int) -> None:
@@ -377,7 +375,7 @@ class NativeProgram:
                 target[...] = result
         except BaseException as error:
             self._error = error
-            self.table[self.plan.status_slot] = 2  # the status: the step returns
+            self.table[STATUS] = 2  # the status: the step returns
 
 
 def get_program(graph: Graph) -> NativeProgram:

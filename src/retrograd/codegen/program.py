@@ -16,7 +16,6 @@ from .forms import Form, find_form
 from .kernels import can_fail, normalise
 from .layout import Calls, Layout, Records, encode_grid, encode_open, encode_repeat
 from .pieces import Hazards, Pieces, cut, is_worth_sharing
-from .table import CALLBACK, CODE, STATUS
 
 
 class ProgramWriter:
@@ -28,8 +27,6 @@ class ProgramWriter:
         target: the CPU.
         clock: counts the ticks of each kernel, for a profile.
     """
-
-    code_slot, status_slot, callback_slot = CODE, STATUS, CALLBACK
 
     def __init__(
         self,

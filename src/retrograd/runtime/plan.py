@@ -40,8 +40,6 @@ class Plan:
         slots: where in the table the pointers to buffers are; that of the arena has number -1.
         constants: more arrays whose addresses stand in the table: (slot, array).
         callbacks: the nodes that run in Python.
-        status_slot: where in the table the status is.
-        callback_slot: where in the table the function for callbacks is.
         table_size: the words of the table.
         shared: whether several threads run the program together.
         lifetimes: when inputs and outputs are used.
@@ -59,8 +57,6 @@ class Plan:
     slots: dict[int, int]
     constants: list[tuple[int, NumpyArray]]
     callbacks: list[Callback]
-    status_slot: int
-    callback_slot: int
     table_size: int
     shared: bool
     lifetimes: Lifetimes
@@ -103,8 +99,6 @@ class Plan:
                     for slot, array in self.constants
                 ],
                 "callbacks": [_write_node(callback.node) for callback in self.callbacks],
-                "status_slot": self.status_slot,
-                "callback_slot": self.callback_slot,
                 "table_size": self.table_size,
                 "shared": self.shared,
                 "inputs_read": self.lifetimes.inputs,
@@ -169,8 +163,6 @@ def read_plan(content: bytes, known: Sequence[NumpyArray]) -> Plan:
         slots=dict(fields["slots"]),
         constants=[(slot, get(*rest)) for slot, *rest in fields["constants"]],
         callbacks=[Callback(_read_node(node), (), ()) for node in fields["callbacks"]],
-        status_slot=fields["status_slot"],
-        callback_slot=fields["callback_slot"],
         table_size=fields["table_size"],
         shared=fields["shared"],
         lifetimes=lifetimes,
