@@ -33,8 +33,6 @@ class Config:
     threads: int | None = None
     cache_folder: Path | None = None
     without_passes: frozenset[str] = frozenset()
-    default_float: str = "float32"
-    default_int: str = "int32"
 
 
 def user_cache_folder() -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -190,6 +190,3 @@ class Module:
         declared = sorted(set().union(*(f.intrinsics for f in self.functions)))
         functions = [f.text() for f in self.functions]
         return "\n\n".join([*self.globals, *functions, *helpers, *declared])
-
-
-Emitter = Callable[..., str]

@@ -40,14 +40,14 @@ class TransformerParts(Layer):
         self,
         features: int,
         heads: int,
-        hidden_features: int,
-        dropout: float,
-        activation: str,
-        norm_first: bool,
-        bias: bool,
-        eps: float,
-        key_value_heads: int | None,
-        rotary: float | None,
+        hidden_features: int = 2048,
+        dropout: float = 0.1,
+        activation: str = "relu",
+        norm_first: bool = False,
+        bias: bool = True,
+        eps: float = 1e-5,
+        key_value_heads: int | None = None,
+        rotary: float | None = None,
     ) -> None:
         name = type(self).__name__
         self.features = as_count(features, "features", name)
@@ -143,32 +143,6 @@ class TransformerEncoderLayer(TransformerParts):
     Source: A. Vaswani et al., Attention is all you need, NeurIPS 2017; R. Xiong et al., On layer
     normalization in the transformer architecture, ICML 2020.
     """
-
-    def __init__(
-        self,
-        features: int,
-        heads: int,
-        hidden_features: int = 2048,
-        dropout: float = 0.1,
-        activation: str = "relu",
-        norm_first: bool = False,
-        bias: bool = True,
-        eps: float = 1e-5,
-        key_value_heads: int | None = None,
-        rotary: float | None = None,
-    ) -> None:
-        super().__init__(
-            features,
-            heads,
-            hidden_features,
-            dropout,
-            activation,
-            norm_first,
-            bias,
-            eps,
-            key_value_heads,
-            rotary,
-        )
 
     def __call__(self, x: Any, mask: Any = None, causal: bool = False) -> Array:
         """The layer's output; mask and causal are those of MultiHeadAttention."""

@@ -12,9 +12,6 @@ from ..ir import as_dtype
 from ..ir.types import DTYPES, DType, Shape, bool_, float32, float64, int32, int64
 from ..trace import Array, Tracer
 
-Operand = Any
-"""What operations accept: an Array, a NumPy array, a Python number, or nested lists of them."""
-
 
 def array(value: Any, dtype: Any = None) -> Array:
     """Make an Array from a NumPy array, a number, or nested lists.
