@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from ..ir.loops import Contraction
 from .epilogue import find_row_axis, is_done_once, wants_fetching
+from .guarded_plan import list_guards, plan_guarded
 from .tiles import Plan, cost_of_plan, plan_contraction
 
 USUAL = (64, 16)
@@ -26,11 +27,13 @@ left over at the end of an epoch runs once in an epoch: compiling for it would t
 def find_batch_axis(c: Contraction) -> int | None:
     """The axis that lies outermost in two operands at least; None if there is none."""
     votes = [0] * len(c.extents)
+    tied = {x for g in (*c.a.guards, *c.b.guards) for x, stride in enumerate(g.strides) if stride}
     for access in (c.a, c.b, c.out):
         if any(access.strides):
             votes[max(range(len(votes)), key=lambda axis: abs(access.strides[axis]))] += 1
     axis = max(range(len(votes)), key=lambda axis: votes[axis], default=0)
-    return axis if votes and votes[axis] > 1 and c.extents[axis] > 1 else None
+    found = votes and votes[axis] > 1 and c.extents[axis] > 1 and axis not in tied
+    return axis if found else None
 
 
 def plan_batch(c: Contraction, vector_bytes: int, registers: int, least: int | None) -> Plan:
@@ -48,13 +51,16 @@ def plan_batch(c: Contraction, vector_bytes: int, registers: int, least: int | N
         # An epilogue that must not be done twice leaves rows out, and no others.
         if is_done_once(c.epilogue) and find_row_axis(plan) != axis:
             plan = replace(plan, tile=(*plan.tile[:axis], 1, *plan.tile[axis + 1 :]))
-    return replace(plan, fetched=wants_fetching(c, plan))
+    return replace(plan, fetched=not list_guards(c) and wants_fetching(c, plan))
 
 
 def _choose(c: Contraction, vector_bytes: int, registers: int, least: int | None) -> Plan:
     axis = find_batch_axis(c)
     if axis is not None and least is not None:
         c = _resize(c, axis, least)
+    if list_guards(c):
+        plan = plan_guarded(c, vector_bytes, registers)
+        return plan if axis == plan.vector else replace(plan, free=axis)
     plan = plan_contraction(c, vector_bytes, registers)
     if axis is None or axis == plan.vector:
         return plan

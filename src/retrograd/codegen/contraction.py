@@ -20,6 +20,7 @@ from ..ir.loops import Contraction
 from .addresses import Addresses, Cell
 from .emit import Function, kernel_function, scalar_type, vector_of
 from .epilogue import EpilogueEmitter
+from .lane_sums import add_lanes_of
 from .loops import list_accesses
 from .tiles import Plan, count_steps
 from .vectors import Value, VectorMath, add_lanes, load_vector, mask_of, store_vector
@@ -254,7 +255,7 @@ class ContractionEmitter:
             ):
                 self._go_inside(level, index, a, b, slots)
         elif end != "0":
-            with self.f.loop(start, stop, lanes, f"k{axis}_") as index:
+            with self._terms(axis, start, stop, lanes) as index:
                 self._go_inside(level, index, a, b, slots)
         rest = 0 if axis == self.plan.free else self.c.extents[axis] - int(end)
         if rest and stop.isdigit():
@@ -263,6 +264,9 @@ class ContractionEmitter:
             last = self.f.emit(f"icmp eq i64 {stop}, {end}")
             with self.f.when(last):
                 self._left_over(axis, end, rest, a, b, slots)
+
+    def _terms(self, axis: int, start: str, stop: str, lanes: int) -> AbstractContextManager[str]:
+        return self.f.loop(start, stop, lanes, f"k{axis}_")
 
     def _go_inside(self, level: int, index: str, a: str, b: str, slots: dict[Cell, str]) -> None:
         axis = self.plan.reduced[level]
@@ -332,6 +336,10 @@ class ContractionEmitter:
         """Add the lanes where they are terms, add what earlier chunks gave, and store."""
         lanes = 1 if self.plan.across else self.plan.lanes
         kind = vector_of(self.element, lanes)
+        row = self._find_row()
+        if row is not None:
+            self._store_sums(cells, slots, row)
+            return
         if self.plan.across and self.plan.lanes > 1:
             for cell in cells:
                 name = self.f.emit(f"load {self.kind}, ptr {slots[cell]}, align 64")
@@ -358,6 +366,28 @@ class ContractionEmitter:
             name = self.f.emit(f"load {kind}, ptr {slots[cell]}, align 64")
             place = self.at.moved(out, self.at.offset(self.c.out, cell))
             store_vector(self.f, Value(name, self.c.dtype, lanes), place, self._tail_of(cell))
+
+    def _find_row(self) -> int | None:
+        """The axis of a tile along which sums of lanes lie together in the output; None if none."""
+        plan = self.plan
+        if not plan.across or plan.lanes == 1 or plan.chunked or self.epilogue is not None:
+            return None
+        found = [x for x in plan.order if self.c.out.strides[x] == 1 and self.size[x] > 1]
+        return found[0] if found else None
+
+    def _store_sums(self, cells: list[Cell], slots: dict[Cell, str], row: int) -> None:
+        """Add the lanes of neighbouring cells together, and store vectors."""
+        lanes, dtype, size = self.plan.lanes, self.c.dtype, self.size[row]
+        out, along = self.at.base("%out", self.c.out, self.plan.order), self.plan.order.index(row)
+        for start in [cell for cell in cells if cell[along] % lanes == 0]:
+            count = min(lanes, size - start[along])
+            places = range(start[along], start[along] + count)
+            rows = [slots[*start[:along], place, *start[along + 1 :]] for place in places]
+            names = [self.f.emit(f"load {self.kind}, ptr {slot}, align 64") for slot in rows]
+            total = add_lanes_of(self.f, self.element, names, lanes, dtype.itemsize)
+            place = self.at.moved(out, self.at.offset(self.c.out, start))
+            tail = None if count == lanes else count
+            store_vector(self.f, Value(total, dtype, lanes), place, tail)
 
     def _later_chunk(self) -> str:
         """Whether this chunk is not the first."""

@@ -28,6 +28,8 @@ from ..ir.loops import (
 from .batch_plan import plan_batch
 from .contraction import ContractionEmitter
 from .emit import Function
+from .guarded import GuardedEmitter
+from .guarded_plan import list_guards
 from .loops import LoopEmitter, without_reduction
 from .nest_plan import NestPlan, plan_nest
 from .routines import emit_routine
@@ -75,7 +77,8 @@ class Form:
         if isinstance(kernel, Routine):
             return emit_routine(kernel, name, target.vector_bytes)
         assert isinstance(kernel, Contraction) and isinstance(plan, Plan)
-        return ContractionEmitter(kernel, plan, name).emit()
+        emitter = GuardedEmitter if list_guards(kernel) else ContractionEmitter
+        return emitter(kernel, plan, name).emit()
 
 
 def find_form(kernel: Kernel, target: Any, least: int | None = None) -> tuple[Form, list[int]]:

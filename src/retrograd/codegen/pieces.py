@@ -30,6 +30,8 @@ CYCLES_TO_SHARE = 60_000
 """Estimated cycles from which a program is worth several threads."""
 LANES = 16
 """Pieces of a contiguous axis are whole vectors of every target."""
+LEAST_GUARDED = 8
+"""Elements of a piece, at the least, where terms are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,12 @@ def _find_unit(kernel: Contraction | LoopNest, axis: int, count: int) -> int:
     extent = kernel.extents[axis]
     # Where the extent is given to the code at run time, pieces need not be equal.
     if isinstance(kernel, Contraction):
+        guards = (*kernel.a.guards, *kernel.b.guards)
+        if any(guard.strides[axis] for guard in guards):
+            return 0
+        # Other axes of the output have few places in a tile then.
+        if guards and axis != find_batch_axis(kernel) and extent < count * LEAST_GUARDED:
+            return 0
         if axis == find_batch_axis(kernel) and kernel.out.strides[axis] > 1 and extent >= count:
             return int(not kernel.reduced[axis])
     elif axis == 0:

@@ -52,6 +52,8 @@ class Plan:
         cut: whether there are several strips.
         free: the axis whose extent is given at run time; with strips along it their length is, too.
         fetched: whether what an epilogue reads is asked for while the sums are made.
+        written: the reduced axis whose terms are written out inside of all loops; see
+            guarded_plan.py.
     """
 
     vector: int | None
@@ -66,6 +68,7 @@ class Plan:
     cut: bool = False
     free: int | None = None
     fetched: bool = False
+    written: int | None = None
 
     @property
     def chunked(self) -> bool:

@@ -148,7 +148,8 @@ class Contraction:
     The strides are counted in elements, one for each axis of `extents`. With a `panel`
     (axis, width), b lies in panels of so many columns along that output axis: column n is at
     `n // width * stride + n % width`. With an epilogue `out` is the place of one of its stores,
-    and the sums themselves are written only if one of its stores says so.
+    and the sums themselves are written only if one of its stores says so. Terms where a guard of a
+    or b fails are left out; a guard is about one output axis and, with step 1, one reduced axis.
     """
 
     extents: tuple[int, ...]

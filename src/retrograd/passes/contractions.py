@@ -109,17 +109,22 @@ def _merges(c: Contraction, outer: int, inner: int) -> bool:
     """Whether two axes can be walked as one."""
     if c.panel is not None and c.panel[0] in (outer, inner):
         return False
+    walks = [access.strides for access in (c.a, c.b, c.out)]
+    walks += [guard.strides for guard in (*c.a.guards, *c.b.guards)]
     return c.reduced[outer] == c.reduced[inner] and all(
-        access.strides[outer] == access.strides[inner] * c.extents[inner]
-        for access in (c.a, c.b, c.out)
+        strides[outer] == strides[inner] * c.extents[inner] for strides in walks
     )
 
 
 def choose_axes(c: Contraction, groups: Sequence[tuple[int, ...]]) -> Contraction:
     """The contraction over groups of its axes; each group is walked as one axis."""
 
+    def pick(strides: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(strides[group[-1]] for group in groups)
+
     def choose(access: Access) -> Access:
-        return replace(access, strides=tuple(access.strides[group[-1]] for group in groups))
+        guards = tuple(replace(guard, strides=pick(guard.strides)) for guard in access.guards)
+        return replace(access, strides=pick(access.strides), guards=guards)
 
     panel = c.panel
     if panel is not None:

@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 
 from ..ir import Node
-from ..ir.loops import Access
+from ..ir.loops import Access, Contraction, Guard
 from .contractions import append_contraction
 from .nests import View
-from .padding import Sides, dilate_view, fill_zeros, pad_view, write_bordered
+from .padding import Sides, dilate_view, fill_zeros, find_padded, pad_view, write_bordered
+from .unpadded import append_unpadded, arrange_unpadded, is_worth
 from .values import Values
 
 MOST_PIECES = 24
@@ -74,10 +75,44 @@ def lower_conv(values: Values, node: Node) -> bool:
     if math.prod(map(len, pieces)) > MOST_PIECES:
         x = dilate_view(values, x, [1, *parameters["input_dilation"], 1])
         pieces, low, high = find_pieces(node, (1,) * len(pieces), x.shape)
-    padded = pad_view(values, x, low, high)
     groups = (parameters["feature_groups"], parameters["batch_groups"])
+    if _convolve_unpadded(values, x, w, target, pieces, low, high, groups):
+        return True
+    padded = pad_view(values, x, low, high)
     for chosen in product(*pieces):
         convolve(values, padded, w, target, chosen, low[1:-1], groups)
+    return True
+
+
+def _convolve_unpadded(
+    values: Values,
+    x: View,
+    w: View,
+    out: View,
+    pieces: list[list[Piece]],
+    low: tuple[int, ...],
+    high: tuple[int, ...],
+    groups: tuple[int, int],
+) -> bool:
+    """Read x where it lies, with guards, if a copy with zeros around would have to be made."""
+    alone = [cut[0] for cut in pieces if len(cut) == 1 and cut[0].runs == 1]
+    if len(alone) < len(pieces) or groups != (1, 1) or find_padded(values, x, low, high):
+        return False
+    c = contract_piece(x, w, out, alone, [0] * len(alone), groups)
+    if isinstance(c, View) or not is_worth(c, math.prod(x.shape)):
+        return False
+    guards = []
+    for axis, piece in enumerate(alone):
+        if low[1 + axis] or high[1 + axis]:
+            # The axes are batch, (places, runs) of each axis, groups, features, taps, channels.
+            strides = [0] * len(c.extents)
+            strides[1 + 2 * axis] = piece.over_q
+            strides[3 + 2 * len(alone) + axis] = piece.over_j
+            guards.append(Guard(piece.first, tuple(strides), x.shape[1 + axis]))
+    found = arrange_unpadded(replace(c, a=replace(c.a, guards=tuple(guards)))) if guards else None
+    if found is None:
+        return False
+    append_unpadded(values, *found)
     return True
 
 
@@ -241,6 +276,24 @@ def convolve(
     groups: tuple[int, int],
 ) -> None:
     """The outputs of one piece along each axis. x is padded by `low`."""
+    found = contract_piece(x, w, out, pieces, low, groups)
+    if isinstance(found, View):
+        fill_zeros(values, found)
+        return
+    append_contraction(
+        values, found.extents, found.reduced, found.dtype, found.a, found.b, found.out
+    )
+
+
+def contract_piece(
+    x: View,
+    w: View,
+    out: View,
+    pieces: Sequence[Piece],
+    low: Sequence[int],
+    groups: tuple[int, int],
+) -> Contraction | View:
+    """The contraction for one piece along each axis; outputs without terms are a view."""
     rank = len(pieces)
     feature_groups, batch_groups = groups
     count = max(groups)
@@ -267,16 +320,14 @@ def convolve(
     if not all(piece.taps for piece in pieces):
         shape = tuple(extent for extent, *_ in axes)
         strides = tuple(stride for *_, stride in axes)
-        fill_zeros(values, View(out.buffer, c, strides, shape, out.dtype))
-        return
+        return View(out.buffer, c, strides, shape, out.dtype)
     for axis in range(rank):
         piece = pieces[axis]
         step = piece.over_j * x.strides[1 + axis]
         axes.append((piece.taps, True, step, piece.tap_step * w.strides[axis], 0))
     axes.append((channels, True, x.strides[-1], w.strides[-2], 0))
     extents, reduced, over_x, over_w, over_out = zip(*axes)
-    append_contraction(
-        values,
+    return Contraction(
         extents,
         reduced,
         out.dtype,

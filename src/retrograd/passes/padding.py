@@ -119,6 +119,15 @@ def pad_view(values: Values, x: View, low: tuple[int, ...], high: tuple[int, ...
     return View(inside.buffer, offset, tuple(strides), shape, x.dtype)
 
 
+def find_padded(values: Values, x: View, low: tuple[int, ...], high: tuple[int, ...]) -> bool:
+    """Whether x needs no zeros around that are not there already."""
+    if not any(low) and not any(high):
+        return True
+    source, lows, highs, _ = standard(x, low, high)
+    known = values.padded.get(source)
+    return known is not None and covers(known[1], tuple(zip(lows, highs)))
+
+
 def covers(there: Sides, wanted: Sides) -> bool:
     """Whether there are at least as many zeros as wanted on every side."""
     return all(a >= x and b >= y for (a, b), (x, y) in zip(there, wanted))
