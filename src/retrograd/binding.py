@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from .held import Program
-from .ir.types import float64, int64
 from .staging import Call, Staged, find_place
-from .staging.describe import array_from_numpy
+from .staging.describe import array_from_number, array_from_numpy
 from .trace import Array
 from .tree import Stateful
 
@@ -170,7 +169,7 @@ def _as_array(value: Any) -> Array:
         if not value.dtype.isnative:
             return array_from_numpy(value)
         return Array(value.view())
-    return Array(np.array(value, float64 if type(value) is float else int64))
+    return array_from_number(value)
 
 
 def _identities(held: Any) -> tuple[Any, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import ctypes
-import threading
 import time
 import weakref
 from collections.abc import Collection, Iterable, Sequence
@@ -40,6 +39,7 @@ from .runtime.plan import Plan, link
 from .runtime.processors import choose_thread_count
 from .runtime.target import Target, host_target
 from .runtime.threads import Pool, get_pool
+from .runtime.turns import Turn
 from .trace import evaluate
 
 NumpyArray = np.ndarray[Any, Any]
@@ -249,7 +249,7 @@ class NativeProgram:
 
     def renew(self) -> None:
         """A free lock; in the child of a fork, the thread that ran the program is gone."""
-        self.lock = threading.Lock()
+        self.lock = Turn()
         self.ready_for: Any = None  # the mark of the call that the pointers are those of
 
     def run(self, arrays: Sequence[NumpyArray]) -> list[NumpyArray]:

@@ -11,6 +11,7 @@ import pytest
 
 import retrograd as rg
 from retrograd import nn, optim, quick
+from retrograd.errors import ArgumentTypeError, StateError
 
 PREAMBLE = """
 import sys, threading, time
@@ -119,3 +120,23 @@ def test_a_profile_says_which_index_is_out_of_range() -> None:
     report = rg.compile(lambda x, i: x[i]).report(rg.ones((2,)), rg.array(7))
     with pytest.raises(rg.errors.IndexRangeError, match="index 7 is out of range for size 2"):
         report.profile(repeats=2)
+
+
+def test_a_call_inside_of_its_own_call_is_an_error_and_no_deadlock() -> None:
+    """A signal handler runs in the thread that it interrupts."""
+    function = rg.compile(lambda x: (x * 2).sum())
+    x = rg.ones((4,))
+    function(x)
+    program = next(iter(function.programs.values())).staged.graph.cache["native"]
+    with program.lock, pytest.raises(StateError, match="inside of a call of it"):
+        function(x)
+    assert float(function(x)) == 8.0
+
+
+@pytest.mark.parametrize("number", [2**70, -(2**2000)])
+def test_whole_numbers_beyond_64_bits_are_told(number: int) -> None:
+    function = rg.compile(lambda x, k: x * k)
+    for _ in range(2):
+        with pytest.raises(ArgumentTypeError, match="64 bits"):
+            function(rg.ones((2,)), number)
+        function(rg.ones((2,)), 3)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ArgumentTypeError
 from ..ir import ArrayType, as_dtype
 from ..ir.types import DTYPES, float64, int64
 from ..trace import Array
@@ -70,8 +71,17 @@ class Leaf:
             return self.value
         if self.kind == "ndarray":
             return array_from_numpy(self.value)
-        dtype = float64 if isinstance(self.value, float) else int64
-        return Array(np.array(self.value, dtype))
+        return array_from_number(self.value)
+
+
+def array_from_number(value: int | float) -> Array:
+    """A Python number as a 0-d float64 or int64."""
+    try:
+        return Array(np.array(value, float64 if isinstance(value, float) else int64))
+    except OverflowError:
+        raise ArgumentTypeError(
+            f"The whole number {value} does not fit into 64 bits.", fix="pass a float"
+        ) from None
 
 
 def array_from_numpy(value: Any) -> Array:
