@@ -8,7 +8,7 @@ import time
 import weakref
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ from .passes.lowering import lower
 from .passes.pipeline import check_names, list_names, prepare
 from .runtime import jit, kept
 from .runtime.buffers import GUARD, Memory, array_at
-from .runtime.forks import renew_in_child
+from .runtime.forks import computed_once, renew_in_child
 from .runtime.jit import Library
 from .runtime.libraries import find_kernels, load_library, make_kernels
 from .runtime.plan import Plan, link
@@ -176,7 +176,7 @@ class NativeProgram:
             kept.keep_plan(self.name, plan, constants)
         return plan, libraries
 
-    @cached_property
+    @computed_once
     def schedule(self) -> Schedule:
         """The kernels; lowered when somebody asks where the program came from the cache."""
         start = time.perf_counter()

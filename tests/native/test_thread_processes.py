@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import retrograd
+import retrograd as rg
+from retrograd import native
 from retrograd.runtime import jit
 from tests.native.jobs import count_threads, expect_chain, get_team, hold, run_chain
 
@@ -96,6 +101,56 @@ def test_a_fork_while_another_thread_compiles() -> None:
     finally:
         stop.set()
         compiler.join()
+
+
+@forks
+def test_a_fork_while_another_thread_lowers(monkeypatch: pytest.MonkeyPatch) -> None:
+    # functools.cached_property has a lock for all programs: a child found it taken.
+    inside, go_on = threading.Event(), threading.Event()
+    lower = native.lower
+
+    def lower_slowly(*arguments: Any, **keywords: Any) -> Any:
+        if threading.current_thread() is thread:
+            inside.set()
+            go_on.wait(30)
+        return lower(*arguments, **keywords)
+
+    def run() -> bool:
+        x = np.full((3, 5), 2.0, np.float32)
+        return bool((rg.compile(lambda x: x * x + x)(x).numpy() == 6).all())
+
+    monkeypatch.setattr(native, "lower", lower_slowly)
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert inside.wait(30)
+        fork(run)
+    finally:
+        go_on.set()
+        thread.join()
+
+
+def find_locks(tree: ast.AST, function: str = "") -> Iterator[tuple[int, str, str]]:
+    """Line, name and function of what makes a lock. (`Event` is the name of something of ours.)"""
+    locks = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Barrier"}
+    locks |= {"cached_property", "Queue", "SimpleQueue", "LifoQueue", "PriorityQueue"}
+    for child in ast.iter_child_nodes(tree):
+        name = child.name if isinstance(child, ast.FunctionDef) else function
+        used = {ast.Attribute: "attr", ast.Name: "id", ast.alias: "name"}.get(type(child))
+        if used is not None and getattr(child, used) in locks:
+            yield getattr(child, "lineno", 0), getattr(child, used), name
+        yield from find_locks(child, name)
+
+
+def test_every_lock_is_made_anew_in_a_child() -> None:
+    root = Path(retrograd.__file__).parent
+    found = []
+    for path in root.rglob("*.py"):
+        if path == root / "runtime" / "forks.py":
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found += [(path.name, *place) for place in find_locks(tree) if place[2] != "renew"]
+    assert not found, "use retrograd.runtime.forks: LOCK, renew_in_child or computed_once"
 
 
 # -- other processes ------------------------------------------------------------------------------

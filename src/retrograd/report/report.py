@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from ..errors import ArgumentError, ArgumentTypeError, suggest
 from ..ir import Graph, format_graph
+from ..runtime.forks import computed_once
 from .kernels import KernelReport, describe_kernels
 from .page import format_report
 
@@ -132,7 +132,7 @@ class Report:
 
     # -- the program -----------------------------------------------------------------------------
 
-    @cached_property
+    @computed_once
     def stages(self) -> tuple[Stage, ...]:
         """The program as it was traced, and after each pass."""
         graph = self._subject.graph
@@ -161,7 +161,7 @@ class Report:
         """The program at a stage, printed with source lines and module paths."""
         return format_graph(self.graph(stage), sources=True)
 
-    @cached_property
+    @computed_once
     def kernels(self) -> tuple[KernelReport, ...]:
         """The kernels in their order; none for the NumPy executor."""
         if not self.is_native:
@@ -183,7 +183,7 @@ class Report:
 
         return choose_thread_count() if self.is_native and self._program.shared else 1
 
-    @cached_property
+    @computed_once
     def memory(self) -> dict[str, int]:
         """Bytes: the arena, the inputs, the state that the program replaces, and how much of that
         it may write over in place."""

@@ -1,5 +1,9 @@
 """What has to be in order in the child of a fork: locks of threads that do not live there.
 
+All locks of the package are known here. A thread that forks holds `LOCK`; every other lock belongs
+to an object that makes it anew in the child (`renew_in_child`), and what is computed once has none
+(`computed_once`).
+
 The handlers stand in a module of their own, so that they are known before the first program is
 compiled: a fork that began before they were would not wait.
 """
@@ -9,7 +13,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakSet
 
 LOCK = threading.RLock()
@@ -30,6 +35,33 @@ _renewed: WeakSet[Any] = WeakSet()
 def renew_in_child(thing: Renewed) -> None:
     """Call `thing.renew()` in the child of every fork, as long as the thing is alive."""
     _renewed.add(thing)
+
+
+Value = TypeVar("Value")
+
+
+class computed_once(Generic[Value]):  # a decorator, as `property` is
+    """An attribute that is computed when it is first read.
+
+    As `functools.cached_property`, without the lock that this has before Python 3.12. That lock is
+    one for the attribute of all objects, so that a child in which a thread is missing that was
+    computing would wait for it forever. Two threads that ask at the same time may both compute the
+    value; both get that of the first that was ready.
+    """
+
+    def __init__(self, compute: Callable[[Any], Value]) -> None:
+        self.compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Value:
+        if instance is None:
+            found: Any = self  # the class is asked, as documentation does
+            return found
+        value: Value = instance.__dict__.setdefault(self.name, self.compute(instance))
+        return value
 
 
 def _hold_locks() -> None:

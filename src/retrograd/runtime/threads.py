@@ -8,7 +8,6 @@ machine code too, written by codegen/team.py.
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 import threading
 import time
@@ -17,6 +16,7 @@ from typing import Any, final
 
 from ..config import MOST_THREADS
 from . import jit
+from .forks import LOCK, renew_in_child
 from .processors import count_processors
 
 NAMES = ["run_job", "work", "size", "prepare", "count_workers"]
@@ -57,9 +57,10 @@ class Pool:
         self.threads = threads
         self._library = library
         self._run = _bind(library, "run_job", 3)
-        self._renew()
+        self.renew()
+        renew_in_child(self)
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
         """A team without workers, in fresh memory: in a child, the old one's state is unknown."""
         self._lock = threading.Lock()
         self._started = self.threads == 1
@@ -122,7 +123,6 @@ def _bind(library: jit.Library, name: str, arguments: int) -> Any:
 
 _pools: dict[int, Pool] = {}
 _library: jit.Library | None = None
-_lock = threading.Lock()
 
 
 def get_pool(threads: int, assemble: Callable[[], bytes]) -> Pool:
@@ -132,23 +132,15 @@ def get_pool(threads: int, assemble: Callable[[], bytes]) -> Pool:
         threads: from 1 to 256, the calling thread among them.
         assemble: gives the object code of codegen/team.py; called when no pool exists yet.
     """
+    global _library
+    pool = _pools.get(threads)
+    if pool is not None:  # without the lock: somebody may be compiling
+        return pool
     if not 1 <= threads <= MOST_THREADS:
         raise ValueError(f"{threads} threads; from 1 to {MOST_THREADS} are possible")
-    global _library
-    with _lock:
+    with LOCK:
         if threads not in _pools:
             if _library is None:
                 _library = jit.load(assemble(), NAMES, process=True)
             _pools[threads] = Pool(threads, _library)
         return _pools[threads]
-
-
-def _renew_pools() -> None:
-    """In the child of a fork: only the forking thread lives on."""
-    global _lock
-    _lock = threading.Lock()
-    for pool in list(_pools.values()):
-        pool._renew()
-
-
-os.register_at_fork(after_in_child=_renew_pools)
