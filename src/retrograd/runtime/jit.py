@@ -28,17 +28,46 @@ class Library:
     name: str = ""
 
 
-_engines: dict[Target, tuple[Any, Any]] = {}
+MOST_LIBRARIES = 64
+"""Libraries that one linker takes. LLVM frees their code one by one, but what the linker knows of
+them (8 KiB each) only with itself, and it goes with the last of its libraries."""
 
 
-def _engine(target: Target) -> tuple[Any, Any]:
-    """The target machine and the compiler for a target, made once."""
-    if target not in _engines:
+class Engine:
+    """What LLVM needs for one target. LLVM loses some memory with each set of passes: one is made.
+
+    Args:
+        target: the CPU.
+    """
+
+    def __init__(self, target: Target) -> None:
         llvm = initialise()
-        machine = llvm.Target.from_triple(target.triple).create_target_machine(
+        self.machine = llvm.Target.from_triple(target.triple).create_target_machine(
             cpu=target.cpu, features=target.features, opt=3
         )
-        _engines[target] = (machine, llvm.create_lljit_compiler(machine))
+        options = llvm.create_pipeline_tuning_options(speed_level=1)
+        self.builder = llvm.create_pass_builder(self.machine, options)
+        self.passes = llvm.create_new_module_pass_manager()
+        self.passes.add_sroa_pass()
+        self.passes.add_instruction_combine_pass()
+        self.linker: Any = None
+        self.libraries = 0
+
+    def link(self, builder: Any) -> Any:
+        """The handle of a library."""
+        if self.linker is None or self.libraries == MOST_LIBRARIES:
+            self.linker, self.libraries = initialise().create_lljit_compiler(self.machine), 0
+        self.libraries += 1
+        return builder.link(self.linker, f"retrograd{next(_numbers)}")
+
+
+_engines: dict[Target, Engine] = {}
+
+
+def _engine(target: Target) -> Engine:
+    """The engine for a target, made once."""
+    if target not in _engines:
+        _engines[target] = Engine(target)
     return _engines[target]
 
 
@@ -62,19 +91,13 @@ def write_assembly(text: str, target: Target | None = None) -> str:
 
 def _optimise(text: str, target: Target | None) -> tuple[Any, Any]:
     """The target machine, and the module after the passes."""
-    llvm = initialise()
     chosen = host_target() if target is None else target
-    machine, _ = _engine(chosen)
-    module = llvm.parse_assembly(text)
+    engine = _engine(chosen)
+    module = initialise().parse_assembly(text)
     module.triple = chosen.triple
-    module.data_layout = str(machine.target_data)
-    options = llvm.create_pipeline_tuning_options(speed_level=1)
-    builder = llvm.create_pass_builder(machine, options)
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_sroa_pass()
-    passes.add_instruction_combine_pass()
-    passes.run(module, builder)
-    return machine, module
+    module.data_layout = str(engine.machine.target_data)
+    engine.passes.run(module, engine.builder)
+    return engine.machine, module
 
 
 def load(code: bytes, names: list[str], process: bool = False) -> Library:
@@ -87,13 +110,12 @@ def load(code: bytes, names: list[str], process: bool = False) -> Library:
     """
     llvm = initialise()
     with LOCK:
-        _, compiler = _engine(host_target())
         builder = llvm.JITLibraryBuilder().add_object_img(code)
         if process:
             builder = builder.add_current_process()
         for name in names:
             builder = builder.export_symbol(name)
-        handle = builder.link(compiler, f"retrograd{next(_numbers)}")
+        handle = _engine(host_target()).link(builder)
         return Library(handle, {name: handle[name] for name in names})
 
 
