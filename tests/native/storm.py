@@ -1,6 +1,6 @@
 """Many processes that compile, run and fork with one cache, while some are killed and files break.
 
-    python tests/native/process_storm.py --processes 1000
+    python -m tests.native.storm 1000
 
 Every process that is not killed must end by itself, with status 0 and the bits of a process that
 ran alone without a cache. A process does one of these, by its number:
@@ -16,6 +16,7 @@ Meanwhile files of the cache are cut short, changed, emptied and removed.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import hashlib
 import os
 import random
@@ -33,8 +34,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 VARIANTS = 6
 CHILDREN = 4
-PATIENCE = 120.0
-"""Seconds after which a process counts as hanging."""
+PATIENCE = 180.0
+"""Seconds after which a process counts as hanging; a little before, it prints where it is."""
 KINDS = ("plain", "fork", "busy", "killed")
 
 
@@ -94,6 +95,12 @@ def act(kind: str, number: int, expected: list[str]) -> int:
     """What one process does; its exit status."""
     # Python cannot fork while another thread imports: what users import comes before.
     from retrograd import losses, nn, optim  # noqa: F401
+
+    def watch() -> None:
+        faulthandler.dump_traceback_later(PATIENCE - 20, exit=True)
+
+    watch()
+    os.register_at_fork(after_in_child=watch)
 
     if kind == "busy":
         stop = threading.Event()
@@ -177,7 +184,7 @@ def start(kind: str, number: int, folder: str, expected: list[str]) -> subproces
         "PYTHONPATH": str(ROOT / "src"),
     }
     command = [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", __file__]
-    command += ["--act", kind, "--number", str(number), *expected]
+    command += ["--act", kind, "--number", str(number), "--expected", *expected]
     pipe = subprocess.PIPE
     return subprocess.Popen(
         command, env=environment, stderr=pipe, text=True, start_new_session=True
@@ -229,13 +236,13 @@ def run(processes: int, at_once: int, seed: int, quiet: bool = True) -> Outcome:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--processes", type=int, default=1000)
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("processes", type=int, nargs="?", default=1000)
     parser.add_argument("--at-once", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--act", default="", help="what a process that this script starts does")
     parser.add_argument("--number", type=int, default=0)
-    parser.add_argument("expected", nargs="*")
+    parser.add_argument("--expected", nargs="*", default=[])
     given = parser.parse_args()
     if given.act == "expect":
         print(*[train(variant) for variant in range(VARIANTS)])

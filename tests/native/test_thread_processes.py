@@ -130,7 +130,7 @@ def test_a_fork_while_another_thread_lowers(monkeypatch: pytest.MonkeyPatch) -> 
         thread.join()
 
 
-LOCKS = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Barrier", "Turn"}
+LOCKS = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Barrier"}
 LOCKS |= {"Queue", "SimpleQueue", "LifoQueue", "PriorityQueue", "cached_property"}
 
 
