@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -22,7 +22,10 @@ def predict(
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="A CSV or Parquet file with the model's columns.")
     ],
-    out: Annotated[str, typer.Option(help="The CSV file to write.")],
+    out: Annotated[
+        Optional[str],  # noqa: UP045 - older versions of typer do not read `str | None`
+        typer.Option(help="The CSV file to write; a forecast is else printed."),
+    ] = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Add a column for each class.")
     ] = False,
@@ -31,7 +34,8 @@ def predict(
     """Predict the target for every row of a table.
 
     The file has a column `prediction`, one line for each row in the same order. Columns are found
-    by name; the target may be absent.
+    by name; the target may be absent. Of a forecaster it has the steps that follow the end of the
+    table, with their times.
 
     Examples:
 
@@ -41,8 +45,15 @@ def predict(
     """
     from ..data.table import read_table, write_predictions
     from ..errors import ArgumentError
+    from ..train.saving import load_model_info
+    from .forecast_model import is_forecaster
     from .table_model import load_table_model
 
+    if is_forecaster(load_model_info(model)):
+        _forecast(model, data, out, probabilities, json)
+        return
+    if out is None:
+        raise typer.BadParameter("Missing option '--out'.")
     # A pipe or a device may be stdout itself.
     output = Output(json, aside=os.path.exists(out) and not os.path.isfile(out))
     trained = load_table_model(model)
@@ -69,6 +80,43 @@ def predict(
             "ignored_columns": list(found.report.ignored),
         }
     )
+
+
+def _forecast(model: str, data: str, out: str | None, probabilities: bool, json: bool) -> None:
+    """The steps that follow a series."""
+    from ..data.table import read_table, write_predictions
+    from ..errors import ArgumentError
+    from .forecast_model import load_forecast_model
+
+    output = Output(json, aside=out is not None and os.path.exists(out) and not os.path.isfile(out))
+    if probabilities:
+        raise ArgumentError(
+            f"{model!r} forecasts numbers, which have no class probabilities.",
+            fix="Leave out --probabilities.",
+        )
+    if out is not None:
+        _check_out(out, data)
+    trained = load_forecast_model(model)
+    table = read_table(data)
+    series, forecast = trained.forecast_after(table)
+    for note in (*table.notes, *series.notes):
+        output.warn(note)
+    times = series.following_times(len(forecast))
+    columns: dict[str, list[Any]] = {}
+    if times is not None and series.date is not None:
+        texts = [str(time.astype("datetime64[s]")).replace("T", " ") for time in times]
+        columns[series.date] = texts
+    else:
+        columns["step"] = [str(number) for number in range(1, len(forecast) + 1)]
+    first = next(iter(columns))
+    columns["prediction"] = [float(value) for value in forecast]
+    if out is not None:
+        write_predictions(out, columns)
+        output.say(f"The {count(len(forecast), 'step')} of {series.target!r} that follow: {out}")
+    else:
+        rows = [[label, f"{value:.6g}"] for label, value in zip(columns[first], forecast)]
+        output.show_table([[first, series.target], *rows], indent="")
+    output.finish({"out": out, "target": series.target, "forecast": columns})
 
 
 def _make_columns(

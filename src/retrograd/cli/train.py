@@ -54,6 +54,10 @@ def train(
         Optional[int],  # noqa: UP045
         typer.Option(min=1, help="At most so many epochs; by default chosen by the data's size."),
     ] = None,
+    horizon: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="forecast: how many steps ahead.", show_default=False),
+    ] = None,
     minutes: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(help="language: train for so long.", show_default=False),
@@ -76,7 +80,8 @@ def train(
 
     The rows of a table are split into a training part, a validation part to stop on and a test
     part, which is used once, to report. For each column it is decided, and told, how the network
-    sees it. Of a text (--task language) the last tenth is the test part.
+    sees it. Of a text (--task language) the last tenth is the test part, of a series (--task
+    forecast) the last 15 %.
 
     Examples:
 
@@ -85,6 +90,7 @@ def train(
       retrograd train loans.csv --target repaid --out model --drop customer --force
       retrograd train shops.csv --target sales --out model --kind zip=categorical --json
       retrograd train novel.txt --task language --out model --minutes 10
+      retrograd train sales.csv --task forecast --target sold --horizon 24 --out model
     """
     from .table_model import check_destination
     from .threads import choose_threads, limit_threads
@@ -99,13 +105,22 @@ def train(
     if task == "language":
         from .train_language import train_language
 
-        _refuse(options, task)
+        _refuse({**options, "--horizon": horizon}, task)
         _check_minutes(minutes)
         train_language(data, out, network or "gpt", epochs, minutes, seed, output)
         return
     _refuse({"--minutes": minutes, "--network": network}, task or "a table")
     if target is None:
         raise typer.BadParameter("Missing option '--target'.")
+    if task == "forecast":
+        from .train_forecast import train_forecast
+
+        _refuse({"--kind": kind}, task)
+        if horizon is None:
+            raise typer.BadParameter("Missing option '--horizon'.")
+        train_forecast(data, target, horizon, out, drop or [], epochs, seed, output)
+        return
+    _refuse({"--horizon": horizon}, task or "a table")
     table, plan = _read(data, target, task, drop or [], _read_kinds(kind or []), output)
     _train(table, plan, out, seed, epochs, started, output, threads is None)
 
