@@ -105,12 +105,19 @@ def test_text_in_a_number_is_told_at_predict(run: Runner, houses: Path, tmp_path
         ["train", "a.csv", "--out", "m"],
         ["train", "a.csv", "--target", "y", "--out", "m", "--epochs", "0"],
         ["train", "a.csv", "--target", "y", "--out", "m", "--seed", "-1"],
-        ["predict", "m", "a.csv"],
+        ["predict", "m"],
         ["demo", "--fast"],
     ],
 )
 def test_wrong_usage_is_code_2(run: Runner, arguments: list[str]) -> None:
     assert run(*arguments).code == 2
+
+
+def test_only_a_forecaster_predicts_without_out(run: Runner, houses: Path) -> None:
+    outcome = run("predict", houses / "model", houses / "houses.csv")
+    assert outcome.code == 2 and "--out" in outcome.err
+    # Which of both it is cannot be known of a model that is not there.
+    assert "'m'" in run("predict", "m", "a.csv").err
 
 
 @pytest.mark.parametrize("command", ["demo", "train", "predict", "evaluate", "info"])
