@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .table import ARENA, STATUS
+from .table import ARENA, FAIL, STATUS, cut_share, load_words
 
 GRID = f"""
 ; Words: the first record; the pieces; the extents of both axes; the words of the inner table; the
@@ -11,19 +11,9 @@ GRID = f"""
 define internal void @places(ptr %table, ptr %words, i64 %begin, i64 %end) nounwind {{
 start:
   %code = load ptr, ptr %words
-  %pieces.place = getelementptr i64, ptr %words, i64 1
-  %pieces = load i64, ptr %pieces.place
-  %rows.place = getelementptr i64, ptr %words, i64 2
-  %rows = load i64, ptr %rows.place
-  %columns.place = getelementptr i64, ptr %words, i64 3
-  %columns = load i64, ptr %columns.place
-  %size.place = getelementptr i64, ptr %words, i64 4
-  %size = load i64, ptr %size.place
-  %moving.place = getelementptr i64, ptr %words, i64 5
-  %moving = load i64, ptr %moving.place
+{load_words(pieces=1, rows=2, columns=3, size=4, moving=5)}
   %workspace = call ptr @find(ptr %table, ptr %words, i64 6)
-  %part.place = getelementptr i64, ptr %words, i64 8
-  %part = load i64, ptr %part.place
+{load_words(part=8)}
   %movers = getelementptr i64, ptr %words, i64 9
   %length = mul i64 %rows, %columns
   %own = alloca ptr, i64 %size, align 16
@@ -82,18 +72,11 @@ fine:
 piece.done:
   %more = icmp ult i64 %number.next, %end
   br i1 %more, label %piece, label %done
-fail:
-  %status.place = getelementptr i64, ptr %table, i64 {STATUS}
-  store i64 %status, ptr %status.place
-  br label %done
-done:
-  ret void
-}}
+{FAIL}
 
 define void @grid(ptr %table, ptr %words) nounwind {{
 start:
-  %pieces.place = getelementptr i64, ptr %words, i64 1
-  %pieces = load i64, ptr %pieces.place
+{load_words(pieces=1)}
   call void @places(ptr %table, ptr %words, i64 0, i64 %pieces)
   ret void
 }}
@@ -101,12 +84,8 @@ start:
 define void @grid_shared(
     ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team) nounwind {{
 start:
-  %pieces.place = getelementptr i64, ptr %words, i64 1
-  %pieces = load i64, ptr %pieces.place
-  %scaled = mul i64 %pieces, %thread
-  %begin = udiv i64 %scaled, %threads
-  %scaled.next = add i64 %scaled, %pieces
-  %end = udiv i64 %scaled.next, %threads
+{load_words(pieces=1)}
+{cut_share("%pieces")}
   call void @places(ptr %table, ptr %words, i64 %begin, i64 %end)
   ret void
 }}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .table import STATUS
+from .table import FAIL, STATUS, cut_share, load_words
 
 REPEAT = f"""
 ; Words: the first record, the steps, whether they are walked backwards, the words of the inner
@@ -19,12 +19,8 @@ start:
 
 define void @repeat_shared(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team) nounwind {{
 start:
-  %count.place = getelementptr i64, ptr %words, i64 6
-  %count = load i64, ptr %count.place
-  %scaled = mul i64 %count, %thread
-  %begin = udiv i64 %scaled, %threads
-  %scaled.next = add i64 %scaled, %count
-  %end = udiv i64 %scaled.next, %threads
+{load_words(count=6)}
+{cut_share("%count")}
   br label %next
 next:
   %piece = phi i64 [ %begin, %start ], [ %piece.next, %work ]
@@ -41,16 +37,7 @@ done:
 define internal void @repeat_piece(ptr %table, ptr %words, i64 %piece) nounwind noinline {{
 start:
   %code = load ptr, ptr %words
-  %length.place = getelementptr i64, ptr %words, i64 1
-  %length = load i64, ptr %length.place
-  %reverse.place = getelementptr i64, ptr %words, i64 2
-  %reverse = load i64, ptr %reverse.place
-  %size.place = getelementptr i64, ptr %words, i64 3
-  %size = load i64, ptr %size.place
-  %moving.place = getelementptr i64, ptr %words, i64 4
-  %moving = load i64, ptr %moving.place
-  %carried.place = getelementptr i64, ptr %words, i64 5
-  %carried = load i64, ptr %carried.place
+{load_words(length=1, reverse=2, size=3, moving=4, carried=5)}
   %movers = getelementptr i64, ptr %words, i64 7
   %skipped = mul i64 %moving, 5
   %carriers = getelementptr i64, ptr %movers, i64 %skipped
@@ -132,13 +119,7 @@ fine:
   %number.next = add i64 %number, 1
   %again = icmp ult i64 %number.next, %length
   br i1 %again, label %step, label %done
-fail:
-  %status.place = getelementptr i64, ptr %table, i64 {STATUS}
-  store i64 %status, ptr %status.place
-  br label %done
-done:
-  ret void
-}}
+{FAIL}
 
 ; Words: a pointer to a bool, the value that it must have, a function and its words.
 define void @when(ptr %table, ptr %words) nounwind {{
@@ -169,12 +150,7 @@ done:
 define void @repeat_open(ptr %table, ptr %words) nounwind {{
 start:
   %code = load ptr, ptr %words
-  %size.place = getelementptr i64, ptr %words, i64 1
-  %size = load i64, ptr %size.place
-  %fixed.place = getelementptr i64, ptr %words, i64 2
-  %fixed = load i64, ptr %fixed.place
-  %carried.place = getelementptr i64, ptr %words, i64 3
-  %carried = load i64, ptr %carried.place
+{load_words(size=1, fixed=2, carried=3)}
   %stayers = getelementptr i64, ptr %words, i64 4
   %skipped = mul i64 %fixed, 3
   %carriers = getelementptr i64, ptr %stayers, i64 %skipped
@@ -253,13 +229,7 @@ give.one:
   call void @llvm.memcpy.p0.p0.i64(ptr %g.target, ptr %g.source, i64 %g.bytes, i1 false)
   %g.next = add i64 %g, 1
   br label %give
-fail:
-  %status.place = getelementptr i64, ptr %table, i64 {STATUS}
-  store i64 %status, ptr %status.place
-  br label %done
-done:
-  ret void
-}}
+{FAIL}
 
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 """

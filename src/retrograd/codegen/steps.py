@@ -32,7 +32,7 @@ from functools import lru_cache
 
 from .grid_step import GRID
 from .repeating import REPEAT
-from .table import CALLBACK, CODE, OPEN_TABLE, ROOT, STATUS
+from .table import CALLBACK, CODE, OPEN_TABLE, ROOT, STATUS, cut_share, load_words
 from .team import BARRIER
 
 PARTS = {
@@ -163,8 +163,7 @@ CALL_PYTHON = f"""
 define void @call_python(ptr %table, ptr %words) nounwind {{
 start:
   %number = load i64, ptr %words
-  %count.place = getelementptr i64, ptr %words, i64 1
-  %count = load i64, ptr %count.place
+{load_words(count=1)}
   %pointers = alloca ptr, i64 %count, align 16
   %callback.place = getelementptr ptr, ptr %table, i64 {CALLBACK}
   %callback = load ptr, ptr %callback.place
@@ -209,34 +208,18 @@ done:
 }
 """
 
-SHARE = """
+SHARE = f"""
 ; Words: the kernel; the number of pieces; the units of the axis that is cut, the elements of a
 ; unit, the elements of the axis; the position of the piece's extent among the kernel's words, or
 ; -1; the kernel's pointers and words; for each pointer the bytes from unit to unit; the kernel's
 ; words.
-define void @share(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team) nounwind {
+define void @share(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team) nounwind {{
 start:
   %kernel = load ptr, ptr %words
-  %count.place = getelementptr i64, ptr %words, i64 1
-  %count = load i64, ptr %count.place
-  %units.place = getelementptr i64, ptr %words, i64 2
-  %units = load i64, ptr %units.place
-  %unit.place = getelementptr i64, ptr %words, i64 3
-  %unit = load i64, ptr %unit.place
-  %total.place = getelementptr i64, ptr %words, i64 4
-  %total = load i64, ptr %total.place
-  %extent.place = getelementptr i64, ptr %words, i64 5
-  %extent = load i64, ptr %extent.place
-  %pointers.place = getelementptr i64, ptr %words, i64 6
-  %pointers = load i64, ptr %pointers.place
-  %size.place = getelementptr i64, ptr %words, i64 7
-  %size = load i64, ptr %size.place
+{load_words(count=1, units=2, unit=3, total=4, extent=5, pointers=6, size=7)}
   %moves = getelementptr i64, ptr %words, i64 8
   %own = getelementptr i64, ptr %moves, i64 %pointers
-  %scaled = mul i64 %count, %thread
-  %begin = udiv i64 %scaled, %threads
-  %scaled.next = add i64 %scaled, %count
-  %end = udiv i64 %scaled.next, %threads
+{cut_share("%count")}
   %any = icmp ult i64 %begin, %end
   br i1 %any, label %prepare, label %done
 prepare:
@@ -290,5 +273,5 @@ call:
   br i1 %more, label %piece, label %done
 done:
   ret void
-}
+}}
 """

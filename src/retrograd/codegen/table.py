@@ -23,3 +23,31 @@ start:
   ret void
 }}
 """
+
+FAIL = f"""fail:
+  %status.place = getelementptr i64, ptr %table, i64 {STATUS}
+  store i64 %status, ptr %status.place
+  br label %done
+done:
+  ret void
+}}"""
+"""The end of a function that runs an inner program: its `%status` is that of the one around it."""
+
+
+def load_words(**positions: int) -> str:
+    """Text that loads words of a record, each under its own name."""
+    return "\n".join(
+        f"  %{name}.place = getelementptr i64, ptr %words, i64 {position}\n"
+        f"  %{name} = load i64, ptr %{name}.place"
+        for name, position in positions.items()
+    )
+
+
+def cut_share(count: str) -> str:
+    """Text for the part of a thread: from `%begin` to before `%end`, of so many."""
+    return (
+        f"  %scaled = mul i64 {count}, %thread\n"
+        "  %begin = udiv i64 %scaled, %threads\n"
+        f"  %scaled.next = add i64 %scaled, {count}\n"
+        "  %end = udiv i64 %scaled.next, %threads"
+    )
