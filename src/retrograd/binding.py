@@ -9,7 +9,7 @@ lists and dicts hold are compared.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -150,13 +150,19 @@ class Binding:
             place[key] = array
 
 
-def find_replaced(staged: Staged) -> dict[int, int]:
-    """For each output that is the new value of one input, the position of that input."""
+def list_replaced(staged: Staged) -> Iterator[tuple[int, int]]:
+    """Each output that is the new value of an input, with the position of that input."""
     order = {leaf: position for position, leaf in enumerate(staged.input_leaves)}
-    replaced: dict[int, set[int]] = {}
     for change, output in zip(staged.changes, staged.change_outputs, strict=True):
         if change.leaf in order:
-            replaced.setdefault(output, set()).add(order[change.leaf])
+            yield output, order[change.leaf]
+
+
+def find_replaced(staged: Staged) -> dict[int, int]:
+    """For each output that is the new value of one input, the position of that input."""
+    replaced: dict[int, set[int]] = {}
+    for output, position in list_replaced(staged):
+        replaced.setdefault(output, set()).add(position)
     # A value that takes the place of several leaves cannot be written over one of them.
     return {output: min(found) for output, found in replaced.items() if len(found) == 1}
 

@@ -14,7 +14,7 @@ from .binding import Binding, find_replaced, make_key
 from .errors import ArgumentError, ArgumentTypeError, ClosureError, hide_internal_frames, suggest
 from .held import Executor, Program, Programs
 from .ir import Graph, format_graph
-from .ir.types import float32, int32
+from .ir.types import strong_dtype
 from .ops.promotion import convert
 from .runtime.forks import LOCK
 from .staging import AMBIENT, Call, NeedsState, Retrace, Staged, TraceHistory, describe, trace
@@ -186,8 +186,7 @@ class CompiledFunction:
         from . import native
         from .series import Series
 
-        call = describe(arguments, {}, self._names)
-        program, call = self._find(call, arguments, {})
+        program, call = self._look_up(arguments, {})
         code = native.get_program(program.staged.graph)
         if code.poison or not Binding.has_places(call, program.staged):
             return None
@@ -196,6 +195,10 @@ class CompiledFunction:
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
+
+    def _look_up(self, arguments: Sequence[Any], keywords: dict[str, Any]) -> tuple[Program, Call]:
+        """The program for these arguments, traced if need be, and the call taken apart."""
+        return self._find(describe(arguments, keywords, self._names), arguments, keywords)
 
     def _find(
         self, call: Call, arguments: Sequence[Any], keywords: dict[str, Any]
@@ -244,13 +247,11 @@ class CompiledFunction:
 
     def graph(self, *arguments: Any, **keywords: Any) -> Graph:
         """The program for these arguments, without running it."""
-        call = describe(arguments, keywords, self._names)
-        return self._find(call, arguments, keywords)[0].staged.graph
+        return self._look_up(arguments, keywords)[0].staged.graph
 
     def capture(self, *arguments: Any, **keywords: Any) -> tuple[Graph, list[Any]]:
         """The program for these arguments and the values of its inputs, as NumPy arrays."""
-        call = describe(arguments, keywords, self._names)
-        program, call = self._find(call, arguments, keywords)
+        program, call = self._look_up(arguments, keywords)
         return program.staged.graph, [a.concrete() for a in program.staged.inputs(call)]
 
     def text(self, *arguments: Any, **keywords: Any) -> str:
@@ -340,7 +341,7 @@ def _strengthen(array: Array, weak: bool) -> Array:
     """Python numbers leave a program as float32 or int32."""
     if not weak:
         return array
-    return convert(array, float32 if array.type.dtype.kind == "f" else int32)
+    return convert(array, strong_dtype(array.type.dtype))
 
 
 def compile(function: Callable[..., Any] | None = None, *, executor: str = "native") -> Any:

@@ -13,8 +13,9 @@ from typing import Any, final
 
 import numpy as np
 
-from .binding import Binding
+from .binding import Binding, list_replaced
 from .codegen.series import Job
+from .ir.types import strong_dtype
 from .native import NativeProgram, OutOfRange
 from .quick import find_address, is_alone, look
 from .runtime.buffers import empty_state
@@ -121,18 +122,15 @@ class Series:
 
     def _find_carries(self) -> list[Carry]:
         staged, program = self.binding.staged, self.program
-        order = {leaf: position for position, leaf in enumerate(staged.input_leaves)}
         found: dict[int, Carry] = {}
         replaced: dict[int, set[int]] = {}
         outputs: dict[int, int] = {}
-        for change, output in zip(staged.changes, staged.change_outputs, strict=True):
+        for output, position in list_replaced(staged):
+            replaced.setdefault(program.outputs[output], set()).add(position)
+        for output, places in self.binding.targets.items():
             number = program.outputs[output]
             outputs[number] = output
-            if change.leaf in order:
-                replaced.setdefault(number, set()).add(order[change.leaf])
-        for output, places in self.binding.targets.items():
-            carry = found.setdefault(program.outputs[output], Carry(program.outputs[output]))
-            carry.places += places
+            found.setdefault(number, Carry(number)).places += places
         for index, output in staged.ambient_outputs:
             number = program.outputs[output]
             outputs[number] = output
@@ -273,4 +271,4 @@ def _strengthen(stack: NumpyArray, weak: bool) -> NumpyArray:
     """Python numbers leave a program as float32 or int32."""
     if not weak:
         return stack
-    return stack.astype(np.float32 if stack.dtype.kind == "f" else np.int32)
+    return stack.astype(strong_dtype(stack.dtype))

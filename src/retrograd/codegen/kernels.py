@@ -7,28 +7,15 @@ from typing import TypeVar
 
 from ..ir.loops import (
     Access,
-    Callback,
     Contraction,
     Epilogue,
-    Grid,
     Kernel,
     LoopNest,
-    Repeat,
     Routine,
 )
 from .loops import list_accesses
 
 Work = TypeVar("Work", LoopNest, Epilogue)
-
-
-def can_fail(kernel: Kernel) -> bool:
-    """Whether a kernel may meet an index that is out of range, or Python an error."""
-    if isinstance(kernel, (Repeat, Grid)):
-        return any(map(can_fail, kernel.body.schedule.kernels))
-    if not isinstance(kernel, LoopNest):
-        return isinstance(kernel, Callback)
-    gathers = any(e.kind == "gather" and e.value[2] for e in kernel.expressions)
-    return gathers or any(s.index is not None and not s.replaces for s in kernel.stores)
 
 
 def normalise(kernel: Kernel) -> tuple[Kernel, list[Access]]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from ..ir.checks import can_fail
 from ..ir.loops import Body, Callback, Grid, Kernel, Repeat, Schedule
 from .clock import END, Clock
 from .emit import Module
 from .forms import Form, find_form
-from .kernels import can_fail, normalise
+from .kernels import normalise
 from .layout import Calls, Layout, Records, encode_grid, encode_open, encode_repeat
 from .pieces import Hazards, Pieces, cut, is_worth_sharing
 

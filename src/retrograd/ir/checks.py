@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .loops import Callback, Contraction, Grid, Kernel, LoopNest, Repeat, Routine, Schedule, writes
+from .loops import Callback, Grid, Kernel, LoopNest, Repeat, Schedule, writes
 
 Check = tuple[object, ...]
 """What is checked: where the index comes from, and its limit. Equal ones fail together."""
+
+
+def can_fail(kernel: Kernel) -> bool:
+    """Whether a kernel may meet an index that is out of range, or Python an error."""
+    if isinstance(kernel, (Repeat, Grid)):
+        return any(map(can_fail, kernel.body.schedule.kernels))
+    if not isinstance(kernel, LoopNest):
+        return isinstance(kernel, Callback)
+    return any(True for _ in _list_indices(kernel))
 
 
 def find_last_failure(schedule: Schedule) -> int:
@@ -19,18 +28,13 @@ def find_last_failure(schedule: Schedule) -> int:
     last, known = -1, set[Check]()
     written = _count_writes(schedule.kernels)
     for time, kernel in enumerate(schedule.kernels):
-        if isinstance(kernel, (Contraction, Routine)):
-            continue
-        if isinstance(kernel, Callback):
-            last = time
-        elif isinstance(kernel, (Repeat, Grid)):
-            if find_last_failure(kernel.body.schedule) >= 0:
-                last = time
-        else:
-            checks = set(_list_checks(kernel, written))
+        if isinstance(kernel, LoopNest):
+            checks = {_check(kernel, *index, written) for index in _list_indices(kernel)}
             if not checks <= known:
                 last = time
             known |= checks
+        elif can_fail(kernel):
+            last = time
     return last
 
 
@@ -43,17 +47,18 @@ def _count_writes(kernels: Sequence[Kernel]) -> dict[int, int]:
     return counts
 
 
-def _list_checks(nest: LoopNest, written: dict[int, int]) -> Iterator[Check]:
-    """The checks of a nest; one whose index is computed in the nest is like no other."""
+def _list_indices(nest: LoopNest) -> Iterator[tuple[int, int]]:
+    """The expressions of a nest that are checked as indices, and the limit of each."""
     for expression in nest.expressions:
         if expression.kind == "gather" and expression.value[2]:
-            yield _check(nest, expression.inputs[0], expression.value[1], written)
+            yield expression.inputs[0], expression.value[1]
     for store in nest.stores:
         if store.index is not None and not store.replaces:
-            yield _check(nest, store.index, store.limit, written)
+            yield store.index, store.limit
 
 
 def _check(nest: LoopNest, position: int, limit: int, written: dict[int, int]) -> Check:
+    """The check of one index; one that is computed in the nest is like no other."""
     expression = nest.expressions[position]
     while expression.kind == "cast" and nest.expressions[expression.inputs[0]].dtype.kind in "iu":
         expression = nest.expressions[expression.inputs[0]]

@@ -51,6 +51,11 @@ def as_dtype(dtype: Any) -> DType:
     return found
 
 
+def strong_dtype(dtype: DType) -> DType:
+    """What a Python number becomes when it leaves a program: float32 or int32."""
+    return float32 if dtype.kind == "f" else int32
+
+
 def is_floating(dtype: DType) -> bool:
     """Whether values of this dtype have gradients."""
     return dtype.kind == "f"

@@ -19,11 +19,36 @@ class _Stack(Layer):
     LAYER: type[Any]
 
     def __init__(
-        self, features: int, heads: int, layers: int, final_norm: bool | None, **options: Any
+        self,
+        features: int,
+        heads: int,
+        layers: int,
+        hidden_features: int = 2048,
+        dropout: float = 0.1,
+        activation: str = "relu",
+        norm_first: bool = False,
+        final_norm: bool | None = None,
+        bias: bool = True,
+        eps: float = 1e-5,
+        key_value_heads: int | None = None,
+        rotary: float | None = None,
     ) -> None:
         name = type(self).__name__
-        count = as_count(layers, "layers", name)
-        self.layers: list[Any] = [self.LAYER(features, heads, **options) for _ in range(count)]
+        self.layers: list[Any] = [
+            self.LAYER(
+                features,
+                heads,
+                hidden_features=hidden_features,
+                dropout=dropout,
+                activation=activation,
+                norm_first=norm_first,
+                bias=bias,
+                eps=eps,
+                key_value_heads=key_value_heads,
+                rotary=rotary,
+            )
+            for _ in range(as_count(layers, "layers", name))
+        ]
         wanted = self.layers[0].norm_first if final_norm is None else final_norm
         self.final_norm: LayerNorm | None = None
         if as_flag(wanted, "final_norm", name):
@@ -82,36 +107,6 @@ class TransformerEncoder(_Stack):
 
     LAYER = TransformerEncoderLayer
 
-    def __init__(
-        self,
-        features: int,
-        heads: int,
-        layers: int,
-        hidden_features: int = 2048,
-        dropout: float = 0.1,
-        activation: str = "relu",
-        norm_first: bool = False,
-        final_norm: bool | None = None,
-        bias: bool = True,
-        eps: float = 1e-5,
-        key_value_heads: int | None = None,
-        rotary: float | None = None,
-    ) -> None:
-        super().__init__(
-            features,
-            heads,
-            layers,
-            final_norm,
-            hidden_features=hidden_features,
-            dropout=dropout,
-            activation=activation,
-            norm_first=norm_first,
-            bias=bias,
-            eps=eps,
-            key_value_heads=key_value_heads,
-            rotary=rotary,
-        )
-
     def __call__(self, x: Any, mask: Any = None, causal: bool = False) -> Array:
         """The output of the last layer; mask and causal are those of MultiHeadAttention."""
         x = self._check(x)
@@ -160,36 +155,6 @@ class TransformerDecoder(_Stack):
     """
 
     LAYER = TransformerDecoderLayer
-
-    def __init__(
-        self,
-        features: int,
-        heads: int,
-        layers: int,
-        hidden_features: int = 2048,
-        dropout: float = 0.1,
-        activation: str = "relu",
-        norm_first: bool = False,
-        final_norm: bool | None = None,
-        bias: bool = True,
-        eps: float = 1e-5,
-        key_value_heads: int | None = None,
-        rotary: float | None = None,
-    ) -> None:
-        super().__init__(
-            features,
-            heads,
-            layers,
-            final_norm,
-            hidden_features=hidden_features,
-            dropout=dropout,
-            activation=activation,
-            norm_first=norm_first,
-            bias=bias,
-            eps=eps,
-            key_value_heads=key_value_heads,
-            rotary=rotary,
-        )
 
     def __call__(
         self,
