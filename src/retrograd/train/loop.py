@@ -19,7 +19,7 @@ from .events import BatchEnd, EpochBegin, EpochEnd, Event, FitBegin, FitEnd
 from .history import VALIDATION, History
 from .interrupts import Interrupts
 from .samples import NumpyArray, Running, Samples
-from .steps import run_all
+from .steps import Steps, run_all
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -82,6 +82,9 @@ class FitLoop:
         self.batches = count_batches(training.count, plan.batch_size, trainer.model)
         self.resumed = False
         self._steps = trainer.programs.training(trainer.model, trainer.optimizer, training)
+        self._validation_steps = (
+            None if validation is None else trainer.programs.evaluation(trainer.model, validation)
+        )
         self._sees_batches = any(
             callback.every_batch and type(callback).on_batch_end is not Callback.on_batch_end
             for callback in callbacks
@@ -171,8 +174,8 @@ class FitLoop:
         bad = find_non_finite(trainer.model)
         if bad is not None:
             raise self._diverged(f"{bad!r} became NaN or infinite", self.batches, restore())
-        if self.validation is not None:
-            validated = self._validate(self.validation)
+        if self._validation_steps is not None:
+            validated = self._validate(self._validation_steps)
             if validated is None:
                 return
             values.update({VALIDATION + name: value for name, value in validated.items()})
@@ -215,7 +218,7 @@ class FitLoop:
         position.batch += done
         self._dispatch("on_batch_end", self._describe_batch(loss))
 
-    def _validate(self, samples: Samples) -> dict[str, float] | None:
+    def _validate(self, steps: Steps) -> dict[str, float] | None:
         """Loss and metrics of the validation data; None if it was interrupted.
 
         It leaves the random generator as it was, so that training does not depend on it.
@@ -224,7 +227,6 @@ class FitLoop:
         self.trainer.model.eval()
         try:
             running = Running(self.trainer.metrics)
-            steps = self.trainer.programs.evaluation(self.trainer.model, samples)
             for results in run_all(steps, EVALUATION_BATCH):
                 if self._interrupts.requested:
                     return None

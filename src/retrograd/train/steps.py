@@ -63,8 +63,9 @@ class Steps:
         self.leading = leading
         self.samples = samples
         self.trailing = trailing
+        self._memory: dict[int, tuple[Batch, list[Feed]]] = {}  # by batch size, as the next two
         self._native: dict[int, _Bound | None] = {}
-        self._pace: dict[int, tuple[int, float]] = {}  # by batch size: see _choose
+        self._pace: dict[int, tuple[int, float]] = {}  # see _choose
 
     def run(
         self, order: NumpyArray | None, start: int, size: int, most: int
@@ -140,7 +141,9 @@ class Steps:
         known = self._native.get(size)
         if size in self._native and (known is None or known.is_valid()):
             return known
-        batch, feeds = make_batch(self.samples, size)
+        if size not in self._memory:
+            self._memory[size] = make_batch(self.samples, size)
+        batch, feeds = self._memory[size]
         arguments = self._arguments(batch)
         series = self.step.series(*arguments)
         bound = None if series is None else _Bound(series, arguments, feeds)
