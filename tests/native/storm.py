@@ -34,7 +34,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 VARIANTS = 6
 CHILDREN = 4
-PATIENCE = 180.0
+PATIENCE = 180
 """Seconds after which a process counts as hanging; a little before, it prints where it is."""
 KINDS = ("plain", "fork", "busy", "killed")
 
@@ -93,14 +93,16 @@ def wait_for(children: list[int]) -> int:
 
 def act(kind: str, number: int, expected: list[str]) -> int:
     """What one process does; its exit status."""
-    # Python cannot fork while another thread imports: what users import comes before.
+    # Python cannot fork while another thread imports: what users import comes before (NumPy
+    # imports numpy.random when it is first asked for).
+    import numpy.random
+
     from retrograd import losses, nn, optim  # noqa: F401
 
-    def watch() -> None:
-        faulthandler.dump_traceback_later(PATIENCE - 20, exit=True)
-
-    watch()
-    os.register_at_fork(after_in_child=watch)
+    # Not faulthandler.dump_traceback_later: in a child it waits for a thread that is not there.
+    faulthandler.register(signal.SIGALRM, chain=True)
+    signal.alarm(PATIENCE - 20)
+    os.register_at_fork(after_in_child=lambda: signal.alarm(PATIENCE - 20))
 
     if kind == "busy":
         stop = threading.Event()
