@@ -95,7 +95,7 @@ def act(kind: str, number: int, expected: list[str]) -> int:
     """What one process does; its exit status."""
     # Python cannot fork while another thread imports: what users import comes before (NumPy
     # imports numpy.random when it is first asked for).
-    import numpy.random
+    import numpy.random  # noqa: F401
 
     from retrograd import losses, nn, optim  # noqa: F401
 
