@@ -269,6 +269,59 @@ def test_a_sparse_model_learns_in_a_trainer() -> None:
     assert not np.asarray(model.layers[0].weight)[0].any()
 
 
+# -- made by somebody else ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("executor", [None, "numpy", "native"])
+def test_rows_of_one_index_are_added(executor: str | None) -> None:
+    """A RowGradient that the user made may name a row twice, and have anything beside -1."""
+    gradient = rg.RowGradient(rg.array([2, -1, 0, 2]), rg.array([[1.0], [100.0], [3.0], [10.0]]))
+
+    def spread(gradient: Any) -> Any:
+        return gradient.to_dense(4)
+
+    def update(table: Any, optimizer: Any, gradient: Any) -> Any:
+        return optimizer.update({"w": table}, {"w": gradient})["w"]
+
+    if executor:
+        spread, update = (rg.compile(f, executor=executor) for f in (spread, update))
+    assert spread(gradient).tolist() == [[3.0], [0.0], [11.0], [0.0]]
+    table = rg.zeros((4, 1))
+    assert update(table, optim.SGD(1.0), gradient).tolist() == [[-3.0], [0.0], [-11.0], [0.0]]
+    clipped = optim.chain(optim.clip_by_global_norm(1e9), optim.Adagrad(1.0))
+    found = update(table, clipped, gradient)
+    np.testing.assert_allclose(found, [[-1.0], [0.0], [-1.0], [0.0]], rtol=1e-6)
+    slope = rg.grad(lambda rows: (rg.RowGradient(gradient.indices, rows).to_dense(4) ** 2).sum())
+    assert slope(gradient.rows).tolist() == [[22.0], [0.0], [6.0], [22.0]]
+
+
+@pytest.mark.parametrize("executor", [None, "numpy", "native"])
+@pytest.mark.parametrize("index", [4, -2])
+def test_an_index_that_is_no_row_is_an_error(executor: str | None, index: int) -> None:
+    gradient = rg.RowGradient(rg.array([1, index]), rg.ones((2, 1)))
+
+    def spread(gradient: Any) -> Any:
+        return gradient.to_dense(4)
+
+    run = rg.compile(spread, executor=executor) if executor else spread
+    with pytest.raises(rg.errors.IndexRangeError, match=f"index {index} "):
+        run(gradient)
+
+
+def test_indices_without_a_sign_and_shapes_that_do_not_fit() -> None:
+    spread = rg.compile(lambda g: g.to_dense(3))
+    twice = rg.RowGradient(rg.array(np.array([1, 1], np.uint8)), rg.ones((2, 2)))
+    for function in (spread, spread.function):
+        assert function(twice).tolist() == [[0.0, 0.0], [2.0, 2.0], [0.0, 0.0]]
+        with pytest.raises(rg.errors.ShapeError, match="one index for each row"):
+            function(rg.RowGradient(rg.array([1]), rg.ones((2, 2))))
+        with pytest.raises(rg.errors.DTypeError):
+            function(rg.RowGradient(rg.array([1.0]), rg.ones((1, 2))))
+    with pytest.raises(rg.errors.ShapeError, match="'w'"):
+        optim.SGD(1.0).update({"w": rg.array(1.0)}, {"w": twice})
+    assert rg.RowGradient(rg.array([-1]), rg.ones((1, 2))).to_dense(0).shape == (0, 2)
+
+
 # -- in place -------------------------------------------------------------------------------------
 
 

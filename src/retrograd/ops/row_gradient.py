@@ -9,10 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..ir.types import int32, int64
-from ..trace import Array, bind
-from .comparison import greater_equal, not_equal, where
-from .index import check_indices, gather_p, scatter_add_p
+from ..errors import ShapeError
+from ..ir.types import DType, int32, int64
+from ..trace import Array, Tracer, bind
+from .comparison import not_equal, where
+from .index import check_dtype, check_indices, check_range, gather_p, scatter_add_p
 from .joining import concatenate
 from .order import cumsum_p, sort_p
 from .promotion import as_array, convert
@@ -28,8 +29,9 @@ class RowGradient:
     `nn.Embedding(..., sparse=True)`. It is a tree of two Arrays.
 
     Args:
-        indices: (k,) the rows that were read, each once, in increasing order; -1 (before or after
-            them) where there are fewer than k.
+        indices: (k,) the rows that were read. `value_and_grad` names each once, in increasing
+            order, with -1 (before or after them) where there are fewer than k. In one that you
+            make yourself an index may occur more than once: its rows are added.
         rows: (k, ...) their gradients; zeros beside -1.
 
     Example:
@@ -51,31 +53,57 @@ class RowGradient:
     """What all indices are known to be below, if above 0; kept within one program."""
 
     def to_dense(self, count: int) -> Array:
-        """The whole gradient (count, ...), zeros included.
+        """The whole gradient (count, ...), zeros included; rows of one index are added.
+
+        Raises:
+            IndexRangeError: an index is neither a row of the table nor -1.
 
         Example:
             >>> import retrograd as rg
             >>> rg.RowGradient(rg.array([2, -1]), rg.array([[5.0], [0.0]])).to_dense(3).tolist()
             [[0.0], [0.0], [5.0]]
         """
-        type = self.rows.type
+        gradient = check_rows(self, count)
+        type = gradient.rows.type
         table = Array(np.zeros((count, *type.shape[1:]), type.dtype))
-        return put_rows(table, self.rows, self.indices)
+        return put_rows(table, gradient.rows, gradient.indices)
 
 
 def check_rows(gradient: RowGradient, count: int) -> RowGradient:
-    """The same gradient, whose indices are an error if they are not below the count.
+    """The same gradient with each index once, as whoever made it may not have merged the rows.
+
+    Args:
+        gradient: what `value_and_grad` gave is known to be right, and stays as it is.
+        count: the number of rows of the table.
 
     Raises:
-        IndexRangeError: also in a compiled program, when it runs.
+        IndexRangeError: an index is neither a row nor -1; also in a compiled program, when it runs.
     """
     if gradient.limit == count:
         return gradient
-    known = greater_equal(gradient.indices, 0)
-    checked = check_indices(where(known, gradient.indices, 0), count, "RowGradient")
-    return RowGradient(
-        where(known, convert(checked, gradient.indices.type.dtype), -1), gradient.rows
-    )
+    indices, rows = gradient.indices, gradient.rows
+    check_dtype(indices.type, "RowGradient")
+    size = rows.type.shape[0] if rows.type.ndim else -1
+    if indices.type.shape != (size,):
+        raise ShapeError(
+            f"A RowGradient has one index for each row, received indices {indices.type.shape} and "
+            f"rows {rows.type.shape}."
+        )
+    if not size:
+        return gradient
+    if not isinstance(indices, Tracer):
+        known = indices.concrete()
+        check_range(known, count, "RowGradient", low=-1)
+        rows_named = known[known >= 0]
+        if len(rows_named) == len(np.unique(rows_named)):
+            return RowGradient(indices, clear_others(rows, indices))
+    elif indices.type.dtype.kind != "u":
+        named = not_equal(indices, -1)
+        checked = check_indices(where(named, indices, 0), count, "RowGradient")
+        indices = where(named, checked, -1)
+    else:
+        indices = check_indices(indices, count, "RowGradient")
+    return _merge(indices, rows, count, skipped=-1)
 
 
 def merge_rows(
@@ -93,7 +121,7 @@ def merge_rows(
         skipped: a row that has no gradient.
     """
     count, *shape = table.type.shape
-    dtype = int32 if count < np.iinfo(np.int32).max else int64
+    dtype = _index_dtype(count)
     size = sum(math.prod(part.type.shape) for part in indices)
     if not size:
         return RowGradient(
@@ -104,10 +132,20 @@ def merge_rows(
         reshape(part, (math.prod(index.type.shape), *shape))
         for part, index in zip(rows, indices, strict=True)
     ]
-    values = concatenate(parts)
+    return _merge(places, concatenate(parts), count, skipped)
+
+
+def _index_dtype(count: int) -> DType:
+    return int32 if count < np.iinfo(np.int32).max else int64
+
+
+def _merge(places: Array, values: Array, count: int, skipped: int | None) -> RowGradient:
+    """Rows of one index added up; the indices are -1 or below the count."""
+    places = convert(places, _index_dtype(count))
     if skipped is not None:
         places = where(not_equal(places, skipped), places, -1)
         values = clear_others(values, places)
+    size = places.type.shape[0]
     ordered, order = bind(sort_p, places, axis=0)
     values = bind(gather_p, values, order, axis=0)[0]
     first = concatenate([as_array([True]), not_equal(ordered[1:], ordered[:-1])])

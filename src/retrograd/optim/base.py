@@ -308,9 +308,13 @@ def _name_gradients(
     for path, parameter in named.items():
         gradient, wanted = by_path[path], parameter.type
         if is_row_gradient(gradient):
-            indices = check_rows(gradient, wanted.shape[0]).indices
-            wanted = wanted.with_shape((*indices.type.shape, *wanted.shape[1:]))
-            given[path] = RowGradient(indices, _fit(path, gradient.rows, wanted))
+            if gradient.rows.type.shape[1:] != wanted.shape[1:] or not wanted.shape:
+                raise ShapeError(
+                    f"The gradient of {path!r} has rows of shape {gradient.rows.type.shape[1:]}, "
+                    f"the parameter is {wanted}."
+                )
+            checked = check_rows(gradient, wanted.shape[0])
+            given[path] = RowGradient(checked.indices, convert(checked.rows, wanted.dtype))
         else:
             given[path] = _fit(path, as_array(gradient), wanted)
     return given
