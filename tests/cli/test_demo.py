@@ -39,7 +39,7 @@ def test_the_model_is_what_was_tested(run: Runner, tmp_path: Path, short: None) 
     described = run("info", out)
     assert described.code == 0 and "classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9\n" in described.out
     outcome = run("predict", out, out / "model.json", "--out", tmp_path / "p.csv")
-    assert outcome.code == 1 and "no model of a table" in outcome.err
+    assert outcome.code == 1 and "nothing that `retrograd train` wrote" in outcome.err
 
 
 def test_the_test_part_is_never_trained_or_stopped_on(short: None) -> None:

@@ -136,7 +136,7 @@ def test_ctrl_c_is_code_130(run: Runner, tmp_path: Path, monkeypatch: pytest.Mon
     def interrupt(path: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("retrograd.data.table.read_table", interrupt)
+    monkeypatch.setattr("retrograd.cli.tasks.table.train.read_table", interrupt)
     outcome = run("train", "a.csv", "--target", "y", "--out", tmp_path / "m")
     assert outcome.code == 130 and "Interrupted" in outcome.err
 

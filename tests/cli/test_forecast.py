@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrograd.cli.forecast_model import load_forecast_model
 from retrograd.cli.main import main
-from retrograd.cli.train_forecast import split_steps
+from retrograd.cli.tasks.forecast.model import load_forecast_model
+from retrograd.cli.tasks.forecast.train import split_steps
 from retrograd.data.forecast import WindowPlan, plan_windows
 from retrograd.data.series import fill_forward, fill_seasonally, read_series
 from retrograd.data.table import Table
@@ -181,7 +181,18 @@ def test_a_table_that_does_not_fit_the_model_is_told(
     assert run("predict", model, sales / "sales.csv", "--probabilities").code == 1
     assert run("predict", flowers / "model", flowers / "flowers.csv").code == 2
     assert run("train", sales / "sales.csv", *GIVEN, "--out", tmp_path / "m").code == 2
-    assert run("info", model).code == 0 and run("evaluate", model, sales / "sales.csv").code == 1
+
+
+def test_evaluate_and_info_tell_of_a_forecaster(run: Runner, sales: Path) -> None:
+    model = sales / "model"
+    told = run("info", model)
+    assert told.code == 0 and "Forecasts 'sold', 3 steps ahead" in told.out
+    found = run("evaluate", model, sales / "sales.csv", "--json")
+    scores = found.json["scores"]
+    assert found.code == 0 and scores["network"]["mae"] < scores["seasonal_naive"]["mae"]
+    columns = {name: values[:9] for name, values in make_sales(600).items()}
+    short = run("evaluate", model, write_table(sales / "short.csv", columns))
+    assert short.code == 1 and "steps" in short.err
 
 
 @pytest.mark.parametrize("change", [{"window": 5}, {"scale": 0.0}, {"season": "x"}])

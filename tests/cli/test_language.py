@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrograd.cli import fit_language
-from retrograd.cli.language_model import load_language_model
+from retrograd.cli.tasks.language import fit as fit_language
+from retrograd.cli.tasks.language.model import load_language_model
 from retrograd.data.corpus import measure_entropy, read_corpus, split_text
 from tests.cli.helpers import Runner
 
@@ -74,7 +74,19 @@ def test_reports_and_the_same_seed_gives_the_same_model(
         weights.append(np.concatenate([np.asarray(a).ravel() for a in state.values()]))
     for one, seed in zip(weights, given_seeds):
         assert np.array_equal(one, weights[0]) == (seed == given_seeds[0])
-    assert run("info", tmp_path / "a").code == 0
+    told = run("info", tmp_path / "a")
+    assert told.code == 0 and "Bits per character" in told.out
+
+
+def test_evaluate_measures_a_text(run: Runner, model: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("the cat sat on the mat. " * 20 + "Ω")
+    found = run("evaluate", model, other, "--json")
+    assert found.code == 0 and found.json["unknown"] == ["Ω"] and found.json["bits"] < 1.5
+    refused = run("predict", model, other, "--out", tmp_path / "p")
+    assert refused.code == 1 and "language model" in refused.err
+    other.write_text("x")
+    assert run("evaluate", model, other).code == 1
 
 
 def test_minutes_end_a_training(run: Runner, text: Path, tmp_path: Path) -> None:

@@ -7,16 +7,21 @@ import pytest
 
 import retrograd as rg
 from retrograd import losses
-from retrograd.cli.networks import (
+from retrograd.cli.run import Output, as_json, count
+from retrograd.cli.tasks.networks import (
     SideBySide,
     check_outputs,
     find_probabilities,
     mean_cross_entropy,
     mean_squared_error,
 )
-from retrograd.cli.recipe import choose_recipe, find_class_weights
-from retrograd.cli.run import Output, as_json, count
-from retrograd.cli.scores import describe_classes, report_classes, score_classes, score_numbers
+from retrograd.cli.tasks.scores import (
+    describe_classes,
+    report_classes,
+    score_classes,
+    score_numbers,
+)
+from retrograd.cli.tasks.table.recipe import choose_recipe, find_class_weights
 from retrograd.cli.threads import limit_threads
 from retrograd.errors import FileFormatError
 

@@ -200,7 +200,7 @@ def test_a_model_whose_parts_do_not_belong_together_is_refused(
     for change, words in (
         (drop_a_column, "does not take 3 features"),
         (drop_the_plan, "damaged"),
-        (drop_the_table, "no model of a table"),
+        (drop_the_table, "nothing that `retrograd train` wrote"),
     ):
         copy = damage(flowers, tmp_path, "model.json", change)
         outcome = run("predict", copy, flowers / "flowers.csv", "--out", tmp_path / "p.csv")

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.cli import fit_table, train_table
+from retrograd.cli.tasks.table import fit as fit_table
+from retrograd.cli.tasks.table import stages
+from retrograd.cli.tasks.table import train as train_table
 from retrograd.data.columns import decide_columns
 from retrograd.data.encoders import NumericEncoder
 from retrograd.data.table import Table
@@ -73,7 +75,7 @@ def test_the_same_seed_gives_the_same_model(run: Runner, tmp_path: Path) -> None
 def test_splits_before_it_encodes() -> None:
     columns = make_houses()
     table = Table.from_columns(columns)
-    prepared = train_table.prepare(table, decide_columns(table, "price"), 0, 5)
+    prepared = stages.prepare(table, decide_columns(table, "price"), 0, 5)
     area = np.asarray(columns["area"])
     encoder = prepared.preprocessor.columns[0]
     assert isinstance(encoder, NumericEncoder)
@@ -89,11 +91,11 @@ def test_a_class_that_went_with_its_duplicates_is_learned() -> None:
     plan = decide_columns(table, "label")
     everything = np.arange(41)
     split = RowSplit(everything[:30], everything[30:35], everything[35:], everything[:0])
-    kept = train_table.keep_classes(table, plan, split)
+    kept = stages.keep_classes(table, plan, split)
     assert 40 in kept.train and 40 not in kept.test and "1 row moved" in kept.notes[-1]
     parts = np.concatenate([kept.train, kept.validation, kept.test])
     assert sorted(parts.tolist()) == everything.tolist()
-    same = train_table.keep_classes(table, plan, kept)
+    same = stages.keep_classes(table, plan, kept)
     assert same is kept
 
 
@@ -166,7 +168,7 @@ def test_an_unwritable_place_is_told_before_the_training(
     def refuse(*_: object, **__: object) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("retrograd.cli.table_model.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("retrograd.cli.destination.tempfile.mkdtemp", refuse)
     outcome = run("train", table, "--target", "kind", "--out", tmp_path / "m")
     assert outcome.code == 1 and "may write" in outcome.err and "rows" not in outcome.out
 
@@ -223,7 +225,8 @@ def test_threads_are_told_to_numpy(
     run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr("retrograd.cli.threads.limit_threads", lambda n: asked.append(n) or True)
+    for place in ("retrograd.cli.threads", "retrograd.cli.tasks.table.train"):
+        monkeypatch.setattr(f"{place}.limit_threads", lambda n: asked.append(n) or True)
     table = write_table(tmp_path / "flowers.csv", make_flowers())
     arguments = ("train", table, "--target", "kind", "--epochs", 1, "--force")
     assert run(*arguments, "--out", tmp_path / "m", "--threads", 3).code == 0

@@ -37,7 +37,7 @@ def demo(
       retrograd demo --json
     """
     from .demo_digits import check_demo_destination, save_demo, train_digits
-    from .scores import describe_classes
+    from .tasks.scores import describe_classes
     from .threads import choose_threads, limit_threads
 
     started = time.monotonic()

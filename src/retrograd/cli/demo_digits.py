@@ -20,9 +20,9 @@ from ..train.files import write_atomically
 from ..train.history import History
 from ..train.saving import load_model_info, save_model
 from ..train.trainer import Trainer
+from .destination import check_destination
 from .progress import LiveBar
-from .scores import report_classes
-from .table_model import check_destination
+from .tasks.scores import report_classes
 
 Numbers = np.ndarray[Any, Any]
 

@@ -46,7 +46,7 @@ def generate(
     import math
 
     from ..errors import ArgumentError
-    from .language_model import load_language_model
+    from .tasks.language.model import load_language_model
 
     if not 0.0 <= temperature < math.inf:
         raise ArgumentError(f"--temperature is a number of at least 0, received {temperature:g}.")

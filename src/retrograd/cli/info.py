@@ -28,7 +28,7 @@ def info(
       retrograd info model --json
     """
     from ..train.saving import load_model_info
-    from .table_model import SECTION, load_table_model
+    from .tasks import find_trained_task
 
     output = Output(json)
     found = load_model_info(model)
@@ -47,48 +47,13 @@ def info(
             for name, array in found.arrays.items()
         },
     }
-    if SECTION in found.extra:
-        trained = load_table_model(model)
-        result |= _tell_table(trained, output)
+    task = find_trained_task(found)
+    if task is not None:
+        result |= task.describe(found, output)
     else:
         _tell_network(found, output)
         result["extra"] = found.extra
     output.finish(result)
-
-
-def _tell_table(trained: Any, output: Output) -> dict[str, Any]:
-    from .scores import lay_out_scores
-    from .train import show_plan
-
-    report, preprocessor = trained.report, trained.preprocessor
-    output.say(f"Predicts {preprocessor.target.name!r} ({preprocessor.task})")
-    if preprocessor.classes:
-        shown = ", ".join(preprocessor.classes[:10])
-        more = (
-            f" and {len(preprocessor.classes) - 10} more" if len(preprocessor.classes) > 10 else ""
-        )
-        output.say(f"Classes: {shown}{more}")
-    show_plan(trained.plan, output)
-    try:
-        rows, scores = report["rows"], report["test"]
-        lines = lay_out_scores({name.replace("_", " "): values for name, values in scores.items()})
-        learned = "all rows" if report["refit"] else f"{rows['train']:,} rows"
-        output.say(
-            f"Trained on {report['source']}: {learned}, {count(report['epochs'], 'epoch')}. "
-            f"Test on {count(rows['test'], 'row')}:"
-        )
-        output.show_table(lines)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        output.warn("the report of the training is not whole; the model works without it")
-    columns = [{"column": a, "kind": b, "reason": c} for a, b, c in trained.plan.explain()]
-    return {
-        "task": preprocessor.task,
-        "target": preprocessor.target.name,
-        "classes": list(preprocessor.classes),
-        "columns": columns,
-        "features": list(preprocessor.feature_names),
-        "training": report,
-    }
 
 
 def _tell_network(found: ModelInfo, output: Output) -> None:

@@ -47,6 +47,28 @@ def read_corpus(path: str | os.PathLike[str]) -> Corpus:
     Raises:
         DataError: there is no such file, it is no text, or there is too little of it.
     """
+    texts = read_texts(path)
+    parts: tuple[list[str], ...] = ([], [], [])
+    for text in texts.values():
+        for part, piece in zip(parts, split_text(text)):
+            part.append(piece)
+    train, validation, test = ("".join(part) for part in parts)
+    corpus = Corpus(train, validation, test, tuple(texts))
+    if len(corpus) < LEAST_CHARACTERS:
+        raise DataError(
+            f"{str(path)!r} has {len(corpus)} characters; a language model takes at least "
+            f"{LEAST_CHARACTERS:,}, and learns little from fewer than 100,000.",
+            fix="give a longer text, or a folder of .txt files",
+        )
+    return corpus
+
+
+def read_texts(path: str | os.PathLike[str]) -> dict[str, str]:
+    """A text file, or all `.txt` files of a folder in the order of their names, by their names.
+
+    Raises:
+        DataError: there is no such file, or it is no text.
+    """
     place = Path(path)
     files = [place]
     if place.is_dir():
@@ -56,19 +78,7 @@ def read_corpus(path: str | os.PathLike[str]) -> Corpus:
                 f"The folder {str(place)!r} holds no file that ends in .txt.",
                 fix="name a text file, or a folder of text files",
             )
-    parts: tuple[list[str], ...] = ([], [], [])
-    for file in files:
-        for part, piece in zip(parts, split_text(_read(file))):
-            part.append(piece)
-    train, validation, test = ("".join(part) for part in parts)
-    corpus = Corpus(train, validation, test, tuple(file.name for file in files))
-    if len(corpus) < LEAST_CHARACTERS:
-        raise DataError(
-            f"{str(place)!r} has {len(corpus)} characters; a language model takes at least "
-            f"{LEAST_CHARACTERS:,}, and learns little from fewer than 100,000.",
-            fix="give a longer text, or a folder of .txt files",
-        )
-    return corpus
+    return {file.name: _read(file) for file in files}
 
 
 def _read(file: Path) -> str:

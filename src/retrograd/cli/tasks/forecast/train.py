@@ -10,55 +10,38 @@ from typing import Any
 import numpy as np
 import typer
 
-from .. import optim
-from ..data.forecast import MOST_WINDOWS, WindowPlan, forecast_seasonally, plan_windows, rescale
-from ..data.series import Series, read_series
-from ..data.table import read_table
-from ..errors import DataError
-from ..ops import random
-from ..ops.arithmetic import abs as absolute
-from ..ops.arithmetic import maximum
-from ..ops.promotion import as_array
-from ..ops.reduce import sum as total_of
-from ..ops.shape import expand_dims
-from ..train.callbacks import Callback, EarlyStopping
-from ..train.trainer import Trainer
-from .forecast_model import ForecastModel
-from .networks import SideBySide
-from .progress import LiveBar
-from .run import INTERRUPTED, Output, count, quote, shorten_list
+from .... import optim
+from ....data.forecast import MOST_WINDOWS, WindowPlan, plan_windows, rescale
+from ....data.series import Series, read_series
+from ....data.table import read_table
+from ....errors import DataError
+from ....ops import random
+from ....ops.arithmetic import abs as absolute
+from ....ops.arithmetic import maximum
+from ....ops.promotion import as_array
+from ....ops.reduce import sum as total_of
+from ....ops.shape import expand_dims
+from ....train.callbacks import Callback, EarlyStopping
+from ....train.trainer import Trainer
+from ...progress import LiveBar
+from ...run import INTERRUPTED, Output, count, quote, shorten_list
+from ..networks import SideBySide
+from ..task import TrainRequest
+from .model import ForecastModel
+from .scoring import score, show_scores
 
 NumpyArray = np.ndarray[Any, Any]
 
 TEST_SHARE = VALIDATION_SHARE = 0.15
-SHOWN_STEPS = 8
 
 
-def train_forecast(
-    data: str,
-    target: str,
-    horizon: int,
-    out: str,
-    drop: Sequence[str],
-    epochs: int | None,
-    seed: int,
-    output: Output,
-) -> None:
-    """Read, train, measure, learn all, save and report.
-
-    Args:
-        data: a table whose rows follow each other in time.
-        target: the column to forecast.
-        horizon: how many steps ahead.
-        out: the model directory.
-        drop: columns to leave out.
-        epochs: at most so many; None for a choice by the size.
-        seed: of weights and order.
-        output: where to write.
-    """
+def train_forecast(request: TrainRequest, output: Output) -> None:
+    """Read, train, measure, learn all, save and report."""
+    data, out, seed, epochs = request.data, request.out, request.seed, request.epochs
+    target, horizon = request.options["--target"], request.options["--horizon"]
     started = time.monotonic()
     table = read_table(data)
-    series = read_series(table, target, drop)
+    series = read_series(table, target, request.options.get("--drop", ()))
     _show_series(data, series, len(table), output, table.notes)
     parts = split_steps(series, horizon)
     plan = plan_windows(series, horizon, parts[0][1])
@@ -77,7 +60,9 @@ def train_forecast(
 
     model = ForecastModel(fitted.network, plan, target, series.names, series.date, {})
     scores = score(model, series, sets[2])
-    _show_scores(scores, plan, output)
+    output.say()
+    output.say("Test part (used only now), mean absolute error by steps ahead:")
+    show_scores(scores, plan, output)
     report: dict[str, Any] = {
         "source": series.source,
         "steps": len(series),
@@ -215,25 +200,6 @@ def mean_absolute_error(outputs: Any, targets: Any) -> Any:
     return total_of(errors) / (maximum(total_of(known), 1.0) * outputs.type.shape[1])
 
 
-def score(model: ForecastModel, series: Series, ends: NumpyArray) -> dict[str, Any]:
-    """Mean absolute errors of the network and of what it must beat, over all and by step."""
-    horizon = model.plan.horizon
-    wanted = series.values[ends[:, None] + np.arange(1, horizon + 1)]
-    forecasts = {
-        "network": model.forecast(series, ends),
-        "seasonal_naive": model.plan.forecast_naively(series, ends),
-        "last_value": forecast_seasonally(series.values, ends, horizon, 1),
-    }
-    scores = {}
-    known = ~np.isnan(wanted)
-    for name, forecast in forecasts.items():
-        errors = np.where(known, np.abs(forecast - np.where(known, wanted, 0.0)), 0.0)
-        times = known.sum(axis=0)
-        by_step = [float(e / n) if n else None for e, n in zip(errors.sum(axis=0), times)]
-        scores[name] = {"mae": float(errors.sum() / times.sum()), "mae_by_step": by_step}
-    return scores
-
-
 def _show_series(
     data: str, series: Series, rows: int, output: Output, notes: Sequence[str]
 ) -> None:
@@ -245,23 +211,3 @@ def _show_series(
         output.say(f"Times: {series.date!r}, from {series.times[0]} to {series.times[-1]}")  # type: ignore[index]
     if series.names:
         output.say(f"Also sees: {shorten_list([repr(name) for name in series.names], 20)}")
-
-
-def _show_scores(scores: dict[str, Any], plan: WindowPlan, output: Output) -> None:
-    output.say()
-    output.say("Test part (used only now), mean absolute error by steps ahead:")
-    shown = np.unique(np.linspace(1, plan.horizon, min(SHOWN_STEPS, plan.horizon)).round())
-    steps = [int(step) for step in shown]
-    season = count(plan.season, "step")
-    words = {"seasonal_naive": f"seasonal naive ({season} before)", "last_value": "last value"}
-    rows = [["", "all", *map(str, steps)]]
-    for name, found in scores.items():
-        numbers = [found["mae"], *(found["mae_by_step"][step - 1] for step in steps)]
-        cells = ["-" if number is None else f"{number:.4g}" for number in numbers]
-        rows.append([words.get(name, name), *cells])
-    output.show_table(rows)
-    network, naive = scores["network"]["mae"], scores["seasonal_naive"]["mae"]
-    if network >= naive:
-        output.warn("the network is no better than the values one season before")
-    elif naive > 0:
-        output.say(f"The network's error is {100 * (1 - network / naive):.0f} % below the naive.")

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import losses, nn
-from ..errors import FileFormatError
-from ..nn import Module
-from ..ops.contract import matmul
-from ..ops.promotion import array, as_array
-from ..ops.random import uniform
-from ..ops.shape import broadcast_to, expand_dims, reshape, transpose
-from ..trace import Array
+from ... import losses, nn
+from ...errors import FileFormatError
+from ...nn import Module
+from ...ops.contract import matmul
+from ...ops.promotion import array, as_array
+from ...ops.random import uniform
+from ...ops.shape import broadcast_to, expand_dims, reshape, transpose
+from ...trace import Array
 
 
 class SideBySide(Module):

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ..data.baseline import fit_logistic, fit_majority, fit_mean, fit_ridge
-from ..data.columns import ColumnPlan
-from ..data.encode import Preprocessor
-from ..data.table import Table
-from ..data.table_split import RowSplit, split_rows
-from ..data.values import number_values
-from .fit_table import Fitted, fit_networks
+from ....data.baseline import fit_logistic, fit_majority, fit_mean, fit_ridge
+from ....data.columns import ColumnPlan
+from ....data.encode import Preprocessor
+from ....data.table import Table
+from ....data.table_split import RowSplit, split_rows
+from ....data.values import number_values
+from ...run import count
+from ..scores import Scores, report_classes, score_classes, score_numbers
+from .fit import Fitted, fit_networks
+from .model import TableModel
 from .recipe import Recipe, choose_recipe, find_class_weights
-from .run import count
-from .scores import Scores, report_classes, score_classes, score_numbers
-from .table_model import TableModel
 
 Floats = np.ndarray[Any, Any]
 

@@ -7,40 +7,24 @@ from typing import Any
 
 import typer
 
-from ..data.corpus import Corpus, measure_entropy, read_corpus
-from ..data.text import Characters
-from ..errors import ArgumentError
-from ..losses import cross_entropy
-from ..ops import random
-from ..optim import SGD
-from ..train.trainer import Trainer
-from .fit_language import LanguageFit, choose_epochs, choose_language_recipe, fit_language
-from .language_model import LanguageModel, as_bits, cut_for_measuring
-from .progress import show_share
-from .run import INTERRUPTED, Output, count, quote, shorten_list
+from ....data.corpus import Corpus, measure_entropy, read_corpus
+from ....data.text import Characters
+from ....errors import ArgumentError
+from ....ops import random
+from ...progress import show_share
+from ...run import INTERRUPTED, Output, count, quote, shorten_list
+from ..task import TrainRequest
+from .fit import LanguageFit, choose_epochs, choose_language_recipe, fit_language
+from .model import LanguageModel, measure_bits
 
 NETWORKS = ("gpt", "lstm")
 
 
-def train_language(
-    data: str,
-    out: str,
-    network: str,
-    epochs: int | None,
-    minutes: float | None,
-    seed: int,
-    output: Output,
-) -> None:
-    """Read, train, measure, save and report.
-
-    Args:
-        data: a text file, or a folder of them.
-        out: the model directory.
-        network: "gpt" or "lstm".
-        epochs, minutes: where the training ends; None for a choice of our own.
-        seed: of weights and order.
-        output: where to write.
-    """
+def train_language(request: TrainRequest, output: Output) -> None:
+    """Read, train, measure, save and report."""
+    data, out, seed, epochs = request.data, request.out, request.seed, request.epochs
+    network = request.options.get("--network", NETWORKS[0])
+    minutes = request.options.get("--minutes")
     if network not in NETWORKS:
         raise ArgumentError(
             f"--network is {network!r}; for a language model it is one of {', '.join(NETWORKS)}.",
@@ -75,8 +59,7 @@ def train_language(
     }
     output.say()
     output.say(f"Test part ({count(len(test), 'character')}, used only now), bits per character:")
-    words = {"bigram": "the character before it", "unigram": "frequencies alone"}
-    output.show_table([[words.get(k, k), f"{value:.3f}"] for k, value in scores.items()])
+    show_bits(scores, output)
     if scores["network"] >= scores["bigram"]:
         output.warn("counting pairs of characters does as well: give it more text or more time")
     sizes = {"train": len(train), "validation": len(validation), "test": len(test)}
@@ -97,10 +80,10 @@ def train_language(
         raise typer.Exit(INTERRUPTED)
 
 
-def measure_bits(model: Any, numbers: Any) -> float:
-    """Bits for each character of a text, each predicted from those before it in its window."""
-    trainer = Trainer(model, cross_entropy, SGD(0.0))
-    return as_bits(trainer.evaluate(*cut_for_measuring(model, numbers), batch_size=64)["loss"])
+def show_bits(scores: dict[str, float], output: Output) -> None:
+    """The bits per character of the network and of what only counts."""
+    words = {"bigram": "the character before it", "unigram": "frequencies alone"}
+    output.show_table([[words.get(k, k), f"{value:.3f}"] for k, value in scores.items()])
 
 
 def _show_text(data: str, corpus: Corpus, vocabulary: Characters, output: Output) -> None:

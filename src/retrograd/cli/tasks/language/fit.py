@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import losses, models, optim
-from ..train.callbacks import Callback
-from ..train.events import BatchEnd
-from ..train.trainer import Trainer
-from .language_model import as_bits, cut_for_measuring
+from .... import losses, models, optim
+from ....train.callbacks import Callback
+from ....train.events import BatchEnd
+from ....train.trainer import Trainer
+from .model import as_bits, cut_for_measuring
 
 NumpyArray = np.ndarray[Any, Any]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import optim
-from ..ops import random
-from ..train.callbacks import Callback, EarlyStopping
-from ..train.trainer import Trainer
-from .networks import SideBySide, mean_cross_entropy, mean_squared_error
-from .progress import LiveBar
+from .... import optim
+from ....ops import random
+from ....train.callbacks import Callback, EarlyStopping
+from ....train.trainer import Trainer
+from ...progress import LiveBar
+from ..networks import SideBySide, mean_cross_entropy, mean_squared_error
 from .recipe import Recipe
 
 Floats = np.ndarray[Any, Any]

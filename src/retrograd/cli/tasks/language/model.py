@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from .. import models
-from ..data.sequences import cut_windows
-from ..data.text import Characters, load_vocabulary
-from ..errors import FileFormatError
-from ..nn import Module
-from ..ops import random
-from ..train.saving import load_model, load_model_info, save_model
+from .... import models
+from ....data.sequences import cut_windows
+from ....data.text import Characters, load_vocabulary
+from ....errors import FileFormatError
+from ....losses import cross_entropy
+from ....nn import Module
+from ....ops import random
+from ....optim import SGD
+from ....train.saving import load_model, load_model_info, save_model
+from ....train.trainer import Trainer
 
 NumpyArray = np.ndarray[Any, Any]
 
@@ -104,6 +107,12 @@ def cut_for_measuring(network: Module, numbers: NumpyArray) -> tuple[NumpyArray,
     """A text as windows in which each character is predicted once, from those of its window."""
     steps = getattr(network, "context", None) or READING
     return cut_windows(numbers, max(1, min(steps, len(numbers) - 1)))
+
+
+def measure_bits(model: Any, numbers: NumpyArray) -> float:
+    """Bits for each character of a text, each predicted from those before it in its window."""
+    trainer = Trainer(model, cross_entropy, SGD(0.0))
+    return as_bits(trainer.evaluate(*cut_for_measuring(model, numbers), batch_size=64)["loss"])
 
 
 def as_bits(nats: float) -> float:

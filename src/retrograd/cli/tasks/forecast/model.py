@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import nn
-from ..data.forecast import WindowPlan
-from ..data.series import Series, read_series
-from ..data.table import Table
-from ..errors import DataError, FileFormatError
-from ..train.saving import ModelInfo, load_model, load_model_info, save_model
+from .... import nn
+from ....data.forecast import WindowPlan
+from ....data.series import Series, read_series
+from ....data.table import Table
+from ....errors import DataError, FileFormatError
+from ....train.saving import load_model, load_model_info, save_model
 
 NumpyArray = np.ndarray[Any, Any]
 
@@ -55,19 +55,7 @@ class ForecastModel:
             DataError: a column is missing, the steps are others, or there are too few.
         """
         series = read_series(table, self.target, names=self.names, date=self.date)
-        step = None if series.step is None else float(series.step / np.timedelta64(1, "s"))
-        if step != self.plan.step:
-            raise DataError(
-                f"The steps of {series.source} are {_describe_step(step)}; the model learned steps "
-                f"of {_describe_step(self.plan.step)}.",
-                fix="give a series with the steps of the one that was learned",
-            )
-        if len(series) < self.plan.reach:
-            raise DataError(
-                f"{series.source} has {len(series):,} steps; a forecast looks at the last "
-                f"{self.plan.reach:,}.",
-                fix="give more of the past",
-            )
+        self.check_series(series)
         known = int((~np.isnan(series.values[-self.plan.window :])).sum())
         if 2 * known < self.plan.window:
             raise DataError(
@@ -82,6 +70,22 @@ class ForecastModel:
                 fix="train the model again",
             )
         return series, found
+
+    def check_series(self, series: Series) -> None:
+        """Raise a DataError unless a series has the steps that were learned, and enough of them."""
+        step = None if series.step is None else float(series.step / np.timedelta64(1, "s"))
+        if step != self.plan.step:
+            raise DataError(
+                f"The steps of {series.source} are {_describe_step(step)}; the model learned steps "
+                f"of {_describe_step(self.plan.step)}.",
+                fix="give a series with the steps of the one that was learned",
+            )
+        if len(series) < self.plan.reach:
+            raise DataError(
+                f"{series.source} has {len(series):,} steps; a forecast looks at the last "
+                f"{self.plan.reach:,}.",
+                fix="give more of the past",
+            )
 
     def save(self, path: str) -> None:
         """Write the model directory, whole or not at all."""
@@ -98,11 +102,6 @@ class ForecastModel:
 
 def _describe_step(seconds: float | None) -> str:
     return "not known" if seconds is None else f"{seconds:g} s"
-
-
-def is_forecaster(info: ModelInfo) -> bool:
-    """Whether a model directory holds a forecaster."""
-    return SECTION in info.extra
 
 
 def load_forecast_model(path: str) -> ForecastModel:

@@ -1,0 +1,1 @@
+"""Forecasts: what follows a series of numbers."""

@@ -1,0 +1,1 @@
+"""Language models: the next character of a text."""

@@ -1,0 +1,1 @@
+"""Tables: a column that is predicted from the others."""
