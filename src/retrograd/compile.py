@@ -122,12 +122,7 @@ class CompiledFunction:
                 return self._run_bound(binding, arguments)
             inputs = [array.concrete() for array in program.staged.inputs(call)]
             outputs: list[Any] = [
-                _strengthen(Array(value), weak)
-                for value, weak in zip(
-                    program.execute(program.staged.graph, inputs),
-                    program.staged.weak_outputs,
-                    strict=True,
-                )
+                Array(value) for value in program.execute(program.staged.graph, inputs)
             ]
             program.staged.write_back(call, outputs)
             return program.staged.rebuild(outputs)
@@ -167,11 +162,6 @@ class CompiledFunction:
         except Exception as error:
             hide_internal_frames(error)
             raise
-        if any(staged.weak_outputs):
-            outputs = [
-                _strengthen(array, weak)
-                for array, weak in zip(outputs, staged.weak_outputs, strict=True)
-            ]
         for position in binding.targets:
             if outputs[position] is not None:
                 binding.write(position, outputs[position])
@@ -243,6 +233,7 @@ class CompiledFunction:
             abstract="a compiled function",
             forbid_closures=True,
             trace_ambient=True,
+            leave=_strengthen,
         )
 
     def graph(self, *arguments: Any, **keywords: Any) -> Graph:
@@ -337,11 +328,9 @@ def _refuse_hidden_arrays(template: Any) -> None:
         _refuse_hidden_arrays(child)
 
 
-def _strengthen(array: Array, weak: bool) -> Array:
-    """Python numbers leave a program as float32 or int32."""
-    if not weak:
-        return array
-    return convert(array, strong_dtype(array.type.dtype))
+def _strengthen(value: Array) -> Array:
+    """Python numbers leave a program as float32, int32 or bool."""
+    return convert(value, strong_dtype(value.type.dtype)) if value.weak else value
 
 
 def compile(function: Callable[..., Any] | None = None, *, executor: str = "native") -> Any:

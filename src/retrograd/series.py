@@ -15,7 +15,6 @@ import numpy as np
 
 from .binding import Binding, list_replaced
 from .codegen.series import Job
-from .ir.types import strong_dtype
 from .native import NativeProgram, OutOfRange
 from .quick import find_address, is_alone, look
 from .runtime.buffers import empty_state
@@ -114,7 +113,7 @@ class Series:
         staged = binding.staged
         changed = set(staged.change_outputs) | {output for _, output in staged.ambient_outputs}
         kinds = [program.buffers[number].kind for number in program.outputs]
-        if any(staged.weak_outputs[output] or kinds[output] != "arena" for output in changed):
+        if any(kinds[output] != "arena" for output in changed):
             return False
         numbers = {program.outputs[output] for output in changed}
         others = set(range(len(program.outputs))) - changed
@@ -190,10 +189,7 @@ class Series:
             if failed:
                 raise program.explain(self._read_inputs(job, feeds, rows, start))
         staged = self.binding.staged
-        outputs = [
-            None if stack is None else _strengthen(stack[: job.done], weak)
-            for stack, weak in zip(stacks, staged.weak_outputs, strict=True)
-        ]
+        outputs = [None if stack is None else stack[: job.done] for stack in stacks]
         return staged.rebuild(outputs)
 
     def _list_inputs(self) -> list[tuple[int, Array]]:
@@ -265,10 +261,3 @@ class Series:
             else:
                 address = feed.data.ctypes.data + start * size
                 job.move(self._slot_of.get(position), address, size * job.batch, 0)
-
-
-def _strengthen(stack: NumpyArray, weak: bool) -> NumpyArray:
-    """Python numbers leave a program as float32 or int32."""
-    if not weak:
-        return stack
-    return stack.astype(strong_dtype(stack.dtype))

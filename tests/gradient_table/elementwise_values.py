@@ -97,6 +97,14 @@ def _elementwise() -> Iterable[Value]:
             (numbers(dtype, (5,), 0.0, 9.0),),
             note=f"to_{other}",
         )
+    for dtype, shape in itertools.product(("int32", "uint8", "uint32"), SHAPES):
+        yield Value(
+            "narrow",
+            primitive("narrow", dtype=np.dtype(dtype)),
+            lambda x, t=dtype: x.astype(t),
+            (numbers("int64", shape, 0.0, 9.0),),
+            note=f"to_{dtype}",
+        )
 
 
 VALUES: list[Value] = list(_elementwise())

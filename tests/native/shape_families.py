@@ -89,6 +89,7 @@ def integers(size: Sizes) -> Case:
         for x, y in zip(pairs[::2], pairs[1::2], strict=True):
             found += [x + y, x - y, x * y, x // y, x % y, apply("maximum", x, y), x < y, x == y]
             found += [x.astype("float32"), apply("where", x > y, x, y), rg.sum(x, 0)]
+            found += [apply("narrow", x % y, dtype=np.dtype("uint8")) + 1]
         return found
 
     arrays: list[NumpyArray] = []

@@ -52,8 +52,8 @@ def as_dtype(dtype: Any) -> DType:
 
 
 def strong_dtype(dtype: DType) -> DType:
-    """What a Python number becomes when it leaves a program: float32 or int32."""
-    return float32 if dtype.kind == "f" else int32
+    """What a Python number becomes when it leaves a program: float32, int32 or bool."""
+    return float32 if dtype.kind == "f" else bool_ if dtype.kind == "b" else int32
 
 
 def is_floating(dtype: DType) -> bool:

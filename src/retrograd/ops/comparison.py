@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError, ShapeError
-from ..ir import ArrayType, as_dtype, declare
+from ..ir import NONDIFFERENTIABLE, ArrayType, as_dtype, declare
 from ..ir.types import DType, bool_
 from ..trace import Array, bind
 from . import batch_rules
 from .elementwise import apply, declare_comparison, declare_elementwise, zeros_like
-from .promotion import align, as_array, convert, mark_weak
+from .promotion import align, as_array, check_fits, convert, make_strong, mark_weak
 
 equal_p = declare_comparison("equal", np.equal)
 not_equal_p = declare_comparison("not_equal", np.not_equal)
@@ -114,6 +114,34 @@ cast_p = declare(
     backward=_cast_backward,
     batch=batch_rules.elementwise,
     elementwise=True,
+)
+
+
+# -- narrow -------------------------------------------------------------------------------------
+
+
+def _infer_narrow(type: ArrayType, *, dtype: DType) -> tuple[ArrayType]:
+    if type.dtype.kind not in "iu" or dtype.kind not in "iu":
+        raise DTypeError(f"narrow takes integers to integers: {type.dtype.name} to {dtype.name}.")
+    return (type.with_dtype(dtype),)
+
+
+def _evaluate_narrow(x: Any, *, dtype: DType) -> tuple[Any]:
+    if x.size:
+        check_fits(int(x.min()), dtype)
+        check_fits(int(x.max()), dtype)
+    return (x.astype(dtype),)
+
+
+# A Python number that a compiled function receives is an int64; where it meets an array of a
+# narrower dtype it is an error, as it is without compilation, if it does not fit.
+narrow_p = declare(
+    "narrow",
+    infer=_infer_narrow,
+    evaluate=_evaluate_narrow,
+    jvp=NONDIFFERENTIABLE,
+    backward=NONDIFFERENTIABLE,
+    batch=batch_rules.elementwise,
 )
 
 
@@ -293,7 +321,7 @@ def astype(x: Any, dtype: Any) -> Array:
         >>> rg.astype(rg.array([1.7]), "int32").numpy()
         array([1], dtype=int32)
     """
-    return convert(as_array(x), as_dtype(dtype))
+    return make_strong(convert(as_array(x), as_dtype(dtype)))
 
 
 def stop_gradient(x: Any) -> Array:

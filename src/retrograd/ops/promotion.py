@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ArgumentTypeError, ShapeError
 from ..ir import as_dtype
-from ..ir.types import DTYPES, DType, Shape, bool_, float32, float64, int32, int64
+from ..ir.types import DTYPES, DType, Shape, bool_, float32, float64, int32, int64, strong_dtype
 from ..trace import Array, Tracer
 
 
@@ -33,9 +33,13 @@ def array(value: Any, dtype: Any = None) -> Array:
         dtype('int32')
     """
     if isinstance(value, Array):
-        if dtype is None or as_dtype(dtype) == value.type.dtype:
+        if dtype is None:
+            wanted = strong_dtype(value.type.dtype) if value.weak else value.type.dtype
+        else:
+            wanted = as_dtype(dtype)
+        if wanted == value.type.dtype:
             return _other_array(value)
-        return convert(value, as_dtype(dtype))
+        return convert(value, wanted)
     if isinstance(value, (list, tuple)) and _holds_arrays(value):
         from .joining import stack
 
@@ -60,15 +64,15 @@ def array(value: Any, dtype: Any = None) -> Array:
         return Array(found.astype(_default_dtype(found, value)))
     wanted = as_dtype(dtype)
     if found.dtype.kind in "iu" and wanted.kind in "iu" and found.size:
-        _check_fits(int(found.min()), wanted)
-        _check_fits(int(found.max()), wanted)
+        check_fits(int(found.min()), wanted)
+        check_fits(int(found.max()), wanted)
     return Array(found.astype(wanted))
 
 
 def _other_array(value: Array) -> Array:
     """An Array of its own with the same values, so that two Modules do not share (tie) one."""
     if isinstance(value, Tracer):
-        return value
+        return make_strong(value)
     other = Array(value.concrete())
     other.owner = value.owner
     return other
@@ -153,23 +157,34 @@ def _weak_kind(value: Any) -> str:
 def convert(value: Any, dtype: DType) -> Array:
     """The operand as an Array of this dtype."""
     from ..trace import bind
-    from .comparison import cast_p
+    from .comparison import cast_p, narrow_p
 
     if not isinstance(value, Array):
         if isinstance(value, int) and not isinstance(value, bool) and dtype.kind in "iu":
-            _check_fits(value, dtype)
-        return Array(np.asarray(value, dtype=dtype).copy())
+            check_fits(value, dtype)
+        with np.errstate(over="ignore"):  # 1e300 is infinite in float32
+            return Array(np.array(value, dtype))
     if value.type.dtype == dtype:
         return value
+    if value.weak and dtype.kind in "iu" and value.type.dtype.kind in "iu":
+        return bind(narrow_p, value, dtype=dtype)[0]
     return bind(cast_p, value, dtype=dtype)[0]
 
 
-def _check_fits(value: int, dtype: DType) -> None:
+def make_strong(value: Array) -> Array:
+    """The same value, which stands for a Python number no longer."""
+    if isinstance(value, Tracer) and value.weak:
+        return Tracer(value.recorder, value.atom)
+    return value
+
+
+def check_fits(value: int, dtype: DType) -> None:
+    """An error if an integer is beyond an integer dtype."""
     limits = np.iinfo(dtype)
     if not limits.min <= value <= limits.max:
         raise ArgumentTypeError(
             f"The number {value} does not fit into {dtype.name} ({limits.min} to {limits.max}).",
-            fix="convert the array to a wider dtype first",
+            fix="convert the array to a wider dtype first, or make rg.array(number, 'int64') of it",
         )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from ..ir import Atom, Node
 from ..ir.loops import Access, Routine, Store
 from ..ir.types import bool_, int64
@@ -21,6 +23,14 @@ def lower_gather(values: Values, node: Node) -> bool:
         values.known[id(output)] = values.new(output.type.dtype, output.type.shape)
         return True
     values.materialise(node.inputs[0])
+    values.later(node)
+    return True
+
+
+def lower_narrow(values: Values, node: Node) -> bool:
+    """As gather, from a table of one row: a number that does not fit is no row of it."""
+    if node.outputs[0].type.size:
+        values.materialise(node.inputs[0])
     values.later(node)
     return True
 
@@ -170,6 +180,22 @@ def express_gather(values: Values, builder: NestBuilder, node: Node, index: Inde
     )
 
 
+def express_narrow(values: Values, builder: NestBuilder, node: Node, index: IndexMap) -> int:
+    source, dtype = node.inputs[0], node.outputs[0].type.dtype
+    view, limits, held = values.materialise(source), np.iinfo(dtype), np.iinfo(source.type.dtype)
+    value = builder.load(view, index)
+    inside = builder.add("constant", bool_, value=True)
+    for name, limit in (("greater_equal", limits.min), ("less_equal", limits.max)):
+        if held.min <= limit <= held.max:
+            bound = builder.add("constant", view.dtype, value=int(limit))
+            test = builder.add(name, bool_, (value, bound))
+            inside = builder.add("logical_and", bool_, (inside, test))
+    rows = [builder.add("constant", int64, value=row) for row in (0, 1)]
+    number = builder.add("where", int64, (inside, *rows))
+    found = builder.add("gather", view.dtype, (number,), builder.access(view, index), (0, 1, True))
+    return builder.add("cast", dtype, (found,))
+
+
 def express_take_rows(values: Values, builder: NestBuilder, node: Node, index: IndexMap) -> int:
     table, indices = node.inputs
     view = values.materialise(table)
@@ -179,4 +205,9 @@ def express_take_rows(values: Values, builder: NestBuilder, node: Node, index: I
     return builder.add("gather", view.dtype, (number,), access, walk)
 
 
-EXPRESSIONS.update(gather=express_gather, gather_along=express_gather, take_rows=express_take_rows)
+EXPRESSIONS.update(
+    gather=express_gather,
+    gather_along=express_gather,
+    narrow=express_narrow,
+    take_rows=express_take_rows,
+)

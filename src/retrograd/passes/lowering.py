@@ -12,6 +12,7 @@ from .contractions import lower_dot
 from .convolutions import lower_conv, plan_borders
 from .indexing import (
     lower_gather,
+    lower_narrow,
     lower_put_rows,
     lower_scatter,
     lower_scatter_along,
@@ -57,6 +58,7 @@ RULES: dict[str, Rule] = {
     "conv": lower_conv,
     "gather": lower_gather,
     "gather_along": lower_gather,
+    "narrow": lower_narrow,
     "scatter_add": lower_scatter,
     "scatter_add_along": lower_scatter_along,
     "take_rows": lower_take_rows,

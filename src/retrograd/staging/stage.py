@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..config import get_config
@@ -31,7 +31,6 @@ class Staged:
     change_outputs: list[int]
     ambient_outputs: list[tuple[int, int]]
     static_changes: list[tuple[int, str, Any]]
-    weak_outputs: list[bool] = field(default_factory=list)
 
     def inputs(self, call: Call) -> list[Array]:
         """The values of the program's inputs for a call of the same structure."""
@@ -66,6 +65,7 @@ def trace(
     forbid_closures: bool = False,
     forbid_changes: str | None = None,
     trace_ambient: bool = False,
+    leave: Callable[[Array], Array] | None = None,
 ) -> Staged:
     """Trace a function with copies of its arguments.
 
@@ -78,6 +78,7 @@ def trace(
         forbid_closures: Arrays of Modules that were not passed are an error.
         forbid_changes: where changes of state are an error ("scan"); None where they are fine.
         trace_ambient: make the random generator an input.
+        leave: what is done to each value that leaves the program.
 
     Returns:
         The program, whose outputs are the result's Arrays, then changed leaves, then the
@@ -94,7 +95,15 @@ def trace(
     with recording(recorder):
         try:
             return _trace_with(
-                recorder, function, call, select, before, forbid_changes, trace_ambient, abstract
+                recorder,
+                function,
+                call,
+                select,
+                before,
+                forbid_changes,
+                trace_ambient,
+                abstract,
+                leave,
             )
         except BaseException as error:
             for source, value in zip(AMBIENT, before, strict=True):
@@ -112,6 +121,7 @@ def _trace_with(
     forbid_changes: str | None,
     trace_ambient: bool,
     abstract: str | None,
+    leave: Callable[[Array], Array] | None,
 ) -> Staged:
     values: list[Any] = []
     input_leaves: list[int] = []
@@ -163,6 +173,8 @@ def _trace_with(
                 source.write(ambient_before[index])
         elif trace_ambient:
             source.write(ambient_before[index])
+    if leave is not None:
+        outputs = [leave(output) for output in outputs]
     own = len(input_leaves)
     optional = range(own, own + len(ambient_inputs))
     graph, captured, gone = _drop_unused(prune(recorder.finish(outputs)), recorder, optional)
@@ -182,7 +194,6 @@ def _trace_with(
         change_outputs=change_outputs,
         ambient_outputs=ambient_outputs,
         static_changes=static_changes,
-        weak_outputs=[output.weak for output in outputs],
     )
 
 
