@@ -28,7 +28,7 @@ export PYTHON
 .DELETE_ON_ERROR:
 # Each is a script in applications/ (docs/applications.md).
 APPLICATIONS := novels traffic
-.PHONY: help demo test lint docs oracles bench bench-kernels fashion clean $(APPLICATIONS)
+.PHONY: help demo test lint docs oracles bench bench-kernels fashion novels-parity clean $(APPLICATIONS)
 
 help:
 	@echo "make demo     train a small CNN on handwritten digits (installs what it needs)"
@@ -38,6 +38,7 @@ help:
 	@echo "make oracles  compare with PyTorch, in an environment of its own (.venv-oracles)"
 	@echo "make bench    time training steps beside PyTorch and JAX, in environments of their own"
 	@echo "make fashion  time Fashion-MNIST to 90 % beside PyTorch: make fashion DATA=FOLDER"
+	@echo "make novels-parity  train on the novels beside PyTorch: equal bits per character"
 	@echo "make bench-kernels  time single kernels beside PyTorch, NumPy and the limits of the machine"
 	@echo "make novels   train a GPT and an LSTM on the characters of Jane Austen's six novels"
 	@echo "make traffic  forecast the traffic of a highway 24 hours ahead"
@@ -146,6 +147,9 @@ bench-kernels: $(VENV)/.bench $(filter $(BENCH_TORCH_VENV)/%,$(RIVALS))
 
 fashion: $(VENV)/.bench $(filter-out $(BENCH_JAX_VENV)/.rival,$(RIVALS))
 	@$(BIN)/python -m benchmarks.fashion '$(DATA)' $(ARGS)
+
+novels-parity: $(VENV)/.applications $(BENCH_TORCH_VENV)/.rival
+	@$(BIN)/python -m benchmarks.novels $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 $(APPLICATIONS): $(VENV)/.applications
 	@$(BIN)/python -m applications.$@ $(if $(DATA),--data '$(DATA)') $(ARGS)
