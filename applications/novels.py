@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .application import make_parser, retrograd, run
-from .packages import DebianPackage
+from .packages import DebianPackage, write_whole
 from .r_data import read_r_database
 
 PACKAGE = DebianPackage(
@@ -31,7 +31,7 @@ def write_novels(folder: Path, data: Path | None = None) -> Path:
     texts.mkdir(parents=True, exist_ok=True)
     for name, lines in read_r_database(PACKAGE.open(data), DATABASE).items():
         text = "\n".join(str(line) for line in lines) + "\n"
-        (texts / f"{name}.txt").write_text(text, encoding="utf-8")
+        write_whole(texts / f"{name}.txt", text.encode())
     return texts
 
 

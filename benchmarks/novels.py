@@ -24,6 +24,7 @@ from typing import Any
 from applications.novels import write_novels
 from applications.packages import ROOT
 from retrograd.cli.progress import show_parts
+from retrograd.errors import DataError
 
 from .novels_plan import write_plan
 from .run import TORCH_FOLDER, read_count
@@ -103,9 +104,8 @@ def describe(plan: dict[str, Any], trainings: dict[str, Training]) -> str:
     """A table of the sides, and how far apart they end."""
     rows, steps = plan["batch"]
     (first, *_rest) = trainings.values()
-    size = (
-        f"{plan['numbers']:,} numbers, {first.steps:,} steps on {rows} rows of {steps} characters"
-    )
+    batch = f"{rows} rows of {steps} characters"
+    size = f"{plan['numbers']:,} numbers, {first.steps:,} steps on {batch}"
     lines = [
         f"{plan['network']}: {size}, {plan['test_characters']:,} characters to test with",
         f"{'bits per character':20} {'before':>8} {'after':>8} {'seconds':>8} {'ms a step':>10}",
@@ -127,7 +127,10 @@ def find_difference(trainings: dict[str, Training]) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(sys.argv[1:] if arguments is None else arguments)
-    texts = write_novels(ROOT / "runs" / "novels", options.data)
+    try:
+        texts = write_novels(ROOT / "runs" / "novels", options.data)
+    except DataError as error:
+        raise SystemExit(f"error: {error.message}\n  fix: {error.fix}") from None
     rival = options.python or ROOT / TORCH_FOLDER / "bin" / "python"
     sides = {OWN: Path(sys.executable), RIVAL: rival}
     figures: dict[str, Any] = {}

@@ -121,6 +121,16 @@ def test_a_path_that_leads_outside_is_not_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    packages.write_whole(tmp_path / "a", b"1")
+    packages.write_whole(tmp_path / "a", b"2")
+    assert (tmp_path / "a").read_bytes() == b"2"
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError):
+        packages.write_whole(tmp_path / "folder", b"3")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "folder"]
+
+
 # --- how it is had
 
 

@@ -12,7 +12,7 @@ import retrograd as rg
 from benchmarks import novels, novels_plan, novels_retrograd
 from benchmarks.novels import Training
 from retrograd import models
-from retrograd.cli.fit_language import LanguageRecipe
+from retrograd.cli.tasks.language.fit import LanguageRecipe
 
 TEXT = np.arange(1, 2001, dtype=np.int32)
 GPT = LanguageRecipe("gpt", {}, 3, 8, 1e-2)
