@@ -94,6 +94,11 @@ class Package(ABC):
     def page(self) -> str:
         """Where a person finds it."""
 
+    @property
+    @abstractmethod
+    def remedy(self) -> str:
+        """What often helps where the download fails."""
+
     @abstractmethod
     def make_command(self, folder: Path) -> list[str]:
         """The command that leaves the file in a folder when it runs there."""
@@ -171,8 +176,8 @@ class Package(ABC):
         if done.returncode:
             said = "\n".join(f"    {line}" for line in done.stdout.strip().splitlines()[-5:])
             raise DataError(
-                f"{' '.join(command[:3])} failed for {self.name} {self.version}:\n{said}",
-                fix=self._tell_by_hand(),
+                f"The download of {self.name} {self.version} failed:\n{said}",
+                fix=f"{self.remedy}, or {self._tell_by_hand()}",
             )
 
     def _check(self, path: Path) -> None:
@@ -207,6 +212,10 @@ class DebianPackage(Package):
     @property
     def page(self) -> str:
         return f"https://packages.debian.org/bookworm/{self.name}"
+
+    @property
+    def remedy(self) -> str:
+        return "run `apt-get update` as root and try again"
 
     def make_command(self, folder: Path) -> list[str]:
         suffix = "" if self.architecture == "all" else f":{self.architecture}"
@@ -243,6 +252,10 @@ class Wheel(Package):
     @property
     def page(self) -> str:
         return f"https://pypi.org/project/{self.name}/{self.version}/#files"
+
+    @property
+    def remedy(self) -> str:
+        return "look whether pip reaches its index"
 
     def make_command(self, folder: Path) -> list[str]:
         options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet"]
