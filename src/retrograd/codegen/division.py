@@ -17,7 +17,7 @@ def floor_divide(a: Term, b: Term) -> Term:
     if a.dtype.itemsize == 8:
         return _floor_divide_64(a, b)
     wide = float32 if a.dtype.itemsize == 1 else float64
-    return (a.cast(wide) / b.cast(wide)).floor().cast(a.dtype)
+    return (a.cast(wide) / b.cast(wide)).floor().cut(a.dtype)
 
 
 def _floor_divide_64(a: Term, b: Term) -> Term:

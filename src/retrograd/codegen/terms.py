@@ -160,6 +160,10 @@ class Term:
     def cast(self, dtype: DType) -> Term:
         return Term(self.m, self.m.cast(self.value, dtype))
 
+    def cut(self, dtype: DType) -> Term:
+        """A float that fits into int64 (int32 for bytes) as an integer, which may wrap."""
+        return Term(self.m, self.m.cut(self.value, dtype))
+
 
 def fma(a: Term, b: Any, c: Any) -> Term:
     """a * b + c, rounded once."""

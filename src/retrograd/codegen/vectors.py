@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..ir.types import DType
+import numpy as np
+
+from ..ir.types import DTYPES, DType
 from .emit import Function, literal, scalar_type, vector_of
 
 
@@ -83,7 +85,7 @@ class VectorMath:
         return Value(self.f.emit(f"bitcast {a.kind} {a.name} to {target}"), dtype, a.lanes)
 
     def cast(self, a: Value, dtype: DType) -> Value:
-        """NumPy's conversion between dtypes."""
+        """A conversion between dtypes; see `convert_values` in ops/promotion.py for its meaning."""
         source, target = a.dtype, dtype
         if source == target:
             return a
@@ -93,8 +95,7 @@ class VectorMath:
         if source.kind == "f" and target.kind == "f":
             code = "fpext" if target.itemsize > source.itemsize else "fptrunc"
         elif source.kind == "f":
-            name = "fptosi" if target.kind == "i" or target.itemsize < 4 else "fptoui"
-            return self._float_to_int(a, target, name)
+            return self._saturate(a, target)
         elif target.kind == "f":
             code = "uitofp" if source.kind in "ub" else "sitofp"
         else:
@@ -105,9 +106,35 @@ class VectorMath:
             code = ("zext" if source.kind in "ub" else "sext") if wider else "trunc"
         return Value(self.f.emit(f"{code} {a.kind} {a.name} to {kind}"), target, a.lanes)
 
-    def _float_to_int(self, a: Value, target: DType, code: str) -> Value:
-        """Cut towards zero; what does not fit wraps through int64, as in C on this machine."""
-        wide = vector_of("i64", a.lanes)
+    def _saturate(self, a: Value, target: DType) -> Value:
+        """A float cut towards zero; the limits stand for what is beyond them, 0 for NaN.
+
+        As llvm.fptosi.sat, which becomes scalar code for whole vectors.
+        """
+        limits, bool_ = np.iinfo(target), DTYPES["bool"]
+        zero, low = (self.constant(float(n), a.dtype) for n in (0, limits.min))
+        if target.kind == "i":
+            a = self.select(self.compare("eq", a, a, bool_), a, zero)
+        a = self.select(self.compare("gt", a, low, bool_), a, low)
+        top = float(np.nextafter(a.dtype.type(limits.max + 1), a.dtype.type(0)))
+        exact = limits.max <= 1 << np.finfo(a.dtype).nmant
+        last = self.constant(float(limits.max) if exact else top, a.dtype)
+        inside = self.compare("le", a, last, bool_)
+        a = self.select(inside, a, last)
+        if target.itemsize == 1:
+            whole = self.cut(a, target)
+        else:
+            code = "fptosi" if target.kind == "i" else "fptoui"
+            kind = vector_of(scalar_type(target), a.lanes)
+            name = self.f.emit(f"{code} {a.kind} {a.name} to {kind}")
+            whole = Value(name, target, a.lanes)
+        if exact:
+            return whole
+        return self.select(inside, whole, self.constant(limits.max, target))
+
+    def cut(self, a: Value, target: DType) -> Value:
+        """A float that fits into int64 (int32 for bytes), cut towards zero; it may wrap then."""
+        wide = vector_of("i32" if target.itemsize == 1 else "i64", a.lanes)
         whole = self.f.emit(f"fptosi {a.kind} {a.name} to {wide}")
         if target.itemsize == 8:
             return Value(whole, target, a.lanes)

@@ -13,7 +13,15 @@ from ..ir.types import DType, bool_
 from ..trace import Array, bind
 from . import batch_rules
 from .elementwise import apply, declare_comparison, declare_elementwise, zeros_like
-from .promotion import align, as_array, check_fits, convert, make_strong, mark_weak
+from .promotion import (
+    align,
+    as_array,
+    check_fits,
+    convert,
+    convert_values,
+    make_strong,
+    mark_weak,
+)
 
 equal_p = declare_comparison("equal", np.equal)
 not_equal_p = declare_comparison("not_equal", np.not_equal)
@@ -109,7 +117,7 @@ def _cast_backward(
 cast_p = declare(
     "cast",
     infer=_infer_cast,
-    evaluate=lambda x, *, dtype: (x.astype(dtype),),
+    evaluate=lambda x, *, dtype: (convert_values(x, dtype),),
     jvp=_cast_jvp,
     backward=_cast_backward,
     batch=batch_rules.elementwise,
@@ -314,7 +322,10 @@ def as_bool(x: Any) -> Array:
 
 
 def astype(x: Any, dtype: Any) -> Array:
-    """The array with another dtype; floats are cut off towards 0 when they become integers.
+    """The array with another dtype.
+
+    Floats are cut off towards 0 when they become integers. Those beyond the limits of the integers
+    become the nearest one, and NaN becomes 0. Integers become narrower ones by their lowest bits.
 
     Example:
         >>> import retrograd as rg

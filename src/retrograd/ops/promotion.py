@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ArgumentTypeError, ShapeError
 from ..ir import as_dtype
 from ..ir.types import DTYPES, DType, Shape, bool_, float32, float64, int32, int64, strong_dtype
-from ..trace import Array, Tracer
+from ..trace import Array, NumpyArray, Tracer
 
 
 def array(value: Any, dtype: Any = None) -> Array:
@@ -47,7 +47,9 @@ def array(value: Any, dtype: Any = None) -> Array:
         return stacked if dtype is None else convert(stacked, as_dtype(dtype))
     if isinstance(value, (np.ndarray, np.generic)):
         found = np.asarray(value)
-        return Array(np.array(found, as_dtype(found.dtype if dtype is None else dtype)))
+        if dtype is None:
+            return Array(np.array(found, as_dtype(found.dtype)))
+        return Array(convert_values(found, as_dtype(dtype)))
     try:
         found = np.array(value)
     except ValueError as error:
@@ -66,7 +68,7 @@ def array(value: Any, dtype: Any = None) -> Array:
     if found.dtype.kind in "iu" and wanted.kind in "iu" and found.size:
         check_fits(int(found.min()), wanted)
         check_fits(int(found.max()), wanted)
-    return Array(found.astype(wanted))
+    return Array(convert_values(found, wanted))
 
 
 def _other_array(value: Array) -> Array:
@@ -162,13 +164,32 @@ def convert(value: Any, dtype: DType) -> Array:
     if not isinstance(value, Array):
         if isinstance(value, int) and not isinstance(value, bool) and dtype.kind in "iu":
             check_fits(value, dtype)
-        with np.errstate(over="ignore"):  # 1e300 is infinite in float32
-            return Array(np.array(value, dtype))
+        return Array(convert_values(np.array(value), dtype))
     if value.type.dtype == dtype:
         return value
     if value.weak and dtype.kind in "iu" and value.type.dtype.kind in "iu":
         return bind(narrow_p, value, dtype=dtype)[0]
     return bind(cast_p, value, dtype=dtype)[0]
+
+
+def convert_values(values: NumpyArray, dtype: DType) -> NumpyArray:
+    """The values in another dtype: what a cast means, for every executor.
+
+    Floats become integers by cutting towards zero. Beyond the limits of the integers they become
+    the nearest one, and NaN becomes 0; NumPy leaves these to the processor. Integers become
+    narrower integers by their lowest bits. What is not 0 becomes True, NaN too.
+    """
+    if values.dtype.kind != "f" or dtype.kind not in "iu":
+        with np.errstate(over="ignore"):  # 1e300 is infinite in float32
+            return values.astype(dtype)
+    limits = np.iinfo(dtype)
+    low, end = float(limits.min), 2.0 ** (limits.bits - (dtype.kind == "i"))  # both are exact
+    inside = (values >= low) & (values < end)
+    if inside.all():
+        return values.astype(dtype)
+    result = np.where(inside, values, 0).astype(dtype)
+    result[values >= end], result[values < low] = limits.max, limits.min
+    return result
 
 
 def make_strong(value: Array) -> Array:

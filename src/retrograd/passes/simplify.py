@@ -126,8 +126,6 @@ def _cast(rewriter: Rewriter, node: Node) -> Atom | None:
         return None
     if source.type.dtype == np.int64:  # NumPy calls float64 safe for int64, which it is not
         return None
-    if source.type.floating and dtype.kind in "iu":  # what is out of range has no meaning to keep
-        return None
     return rewriter.make("cast", source, dtype=dtype)
 
 
