@@ -25,9 +25,13 @@ def train(
     task: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            help="classification or regression (by default decided from the target), language or "
-            "forecast."
+            help="classification or regression (by default decided from the target), language, "
+            "forecast or tags."
         ),
+    ] = None,
+    text: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="COLUMN", help="tags: the column of the words.", show_default=False),
     ] = None,
     drop: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -81,6 +85,7 @@ def train(
       retrograd train shops.csv --target sales --out model --kind zip=categorical --json
       retrograd train novel.txt --task language --out model --minutes 10
       retrograd train sales.csv --task forecast --target sold --horizon 24 --out model
+      retrograd train words.conll --task tags --out model
     """
     from .destination import check_destination
     from .tasks import check_options, find_task
@@ -95,6 +100,7 @@ def train(
     found = find_task(task)
     given = {
         "--target": target,
+        "--text": text,
         "--drop": drop,
         "--kind": kind,
         "--horizon": horizon,

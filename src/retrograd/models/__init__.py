@@ -4,5 +4,6 @@ from .character_lstm import CharacterLSTM
 from .generation import generate, stream
 from .gpt import GPT
 from .sampling import sample
+from .sequence_tagger import SequenceTagger
 
-__all__ = ["GPT", "CharacterLSTM", "generate", "sample", "stream"]
+__all__ = ["GPT", "CharacterLSTM", "SequenceTagger", "generate", "sample", "stream"]

@@ -1,0 +1,1 @@
+"""Tags of words: `retrograd train words.conll --task tags`."""
