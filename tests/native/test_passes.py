@@ -25,7 +25,7 @@ from tests.native.test_training import MODELS
 NAMES = list_names()
 ROUNDING = {
     *("save_sums", "fold_constants", "simplify"),
-    *("merge_nests", "split_reductions", "sink_gathers", "turn_dots"),
+    *("merge_nests", "split_contractions", "split_reductions", "sink_gathers", "turn_dots"),
 }
 """Passes that may change the last bits: the second row decides with what a sum shares its loops,
 and with that in which order its terms are added."""

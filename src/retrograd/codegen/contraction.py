@@ -23,7 +23,7 @@ from .epilogue import EpilogueEmitter
 from .lane_sums import add_lanes_of
 from .loops import list_accesses
 from .tiles import Plan, count_steps
-from .vectors import Value, VectorMath, add_lanes, load_vector, mask_of, store_vector
+from .vectors import Value, VectorMath, add_lanes, load_vector, store_vector
 
 
 class ContractionEmitter:
@@ -65,12 +65,24 @@ class ContractionEmitter:
         self.done: str | None = None
 
     def emit(self) -> Function:
-        if self.epilogue is None:
-            self._chunks(0, lambda: self._outputs(0))
-        else:
-            self._outputs(0)
+        self._batches(0) if self.epilogue is None else self._outputs(0)
         self.f.do("ret void")
         return self.f
+
+    def _batches(self, position: int) -> None:
+        """Axes of both operands lie outside of the chunks: their sums so far stay in the cache."""
+        axis = next(iter(self.plan.order[position:]), None)
+        if axis is None or not self._is_batch(axis):
+            self._chunks(0, lambda: self._outputs(position))
+            return
+        with self.f.loop("0", self._steps_end(axis), 1, f"x{axis}_") as self.index[axis]:
+            self._batches(position + 1)
+
+    def _is_batch(self, axis: int) -> bool:
+        operands = (self.c.a, self.c.b)
+        tied = any(guard.strides[axis] for x in operands for guard in x.guards)
+        free = axis != self.lane_axis and self.plan.tile[axis] == 1 and not tied
+        return free and all(x.strides[axis] for x in operands)
 
     # -- chunks of the reduction ------------------------------------------------------------------
 
@@ -81,7 +93,7 @@ class ContractionEmitter:
             return
         axis = self.plan.reduced[level]
         if level < self.plan.level:
-            with self._each(axis) as index:
+            with self.f.loop("0", self._steps_end(axis), 1, f"x{axis}_") as index:
                 self.index[axis] = index
                 self.begun.append(index)
                 self._chunks(level + 1, inside)
@@ -99,14 +111,11 @@ class ContractionEmitter:
             self.strip = None
 
     def _steps_end(self, axis: int) -> str:
-        """Where the whole steps along a reduced axis end; lanes that are left over come after."""
+        """Where the whole steps along an axis end; terms that are left over come after."""
         if axis == self.plan.free:
             return self.extent
         plan = self.plan
         return str(count_steps(self.c, axis, plan.vector, plan.across, plan.lanes))
-
-    def _each(self, axis: int) -> AbstractContextManager[str]:
-        return self.f.loop("0", self._steps_end(axis), 1, f"x{axis}_")
 
     def _least(self, value: str, limit: str) -> str:
         return self.f.call("i64", "llvm.umin.i64", ("i64", value), ("i64", limit))
@@ -309,19 +318,12 @@ class ContractionEmitter:
             scalar = self.f.emit(f"load {self.element}, ptr {place}, align {dtype.itemsize}")
             value = self.math.splat(scalar, dtype)
             # Lanes that do not count hold zero in the other operand; here infinity would spoil it.
-            return value if mask is None else self._keep(value, mask)
+            return value if mask is None else self.math.keep(value, mask)
         if mask is None and not (is_b and self.c.panel is not None):
             mask = self._tail_of(cell)
         return Value(
             load_vector(self.f, place, dtype, self.plan.lanes, mask), dtype, self.plan.lanes
         )
-
-    def _keep(self, value: Value, lanes: int) -> Value:
-        zero = self.math.constant(0, value.dtype)
-        kind = f"<{self.plan.lanes} x i1>"
-        mask = mask_of(lanes, self.plan.lanes)
-        text = f"select {kind} {mask}, {value.kind} {value.name}, {zero.kind} {zero.name}"
-        return Value(self.f.emit(text), value.dtype, value.lanes)
 
     def _tail_of(self, cell: Cell) -> int | None:
         """The lanes that count in the vector of a cell; None for all."""

@@ -48,6 +48,13 @@ class VectorMath:
         spread = self.f.emit(f"shufflevector {kind} {first}, {kind} poison, {mask}")
         return Value(spread, dtype, self.lanes)
 
+    def keep(self, value: Value, count: int) -> Value:
+        """Zero but for the first `count` lanes."""
+        zero = self.constant(0, value.dtype)
+        mask = f"<{self.lanes} x i1> {mask_of(count, self.lanes)}"
+        text = f"select {mask}, {value.kind} {value.name}, {zero.kind} {zero.name}"
+        return Value(self.f.emit(text), value.dtype, value.lanes)
+
     def binary(self, operation: str, a: Value, b: Value) -> Value:
         return Value(self.f.emit(f"{operation} {a.kind} {a.name}, {b.name}"), a.dtype, a.lanes)
 

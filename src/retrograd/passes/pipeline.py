@@ -21,6 +21,7 @@ from .save_sums import save_sums
 from .scalars_first import scalars_first
 from .simplify import simplify
 from .sink_gathers import sink_gathers
+from .split_contractions import split_contractions
 from .split_dots import split_dots
 from .split_reductions import split_reductions
 from .turn_dots import turn_dots
@@ -44,6 +45,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
 SCHEDULE_PASSES: tuple[Callable[[Schedule], Schedule], ...] = (
     drop_dead_stores,
     fuse_epilogues,
+    split_contractions,
     split_reductions,
 )
 """Each takes a Schedule, of a program or of one inside of it, and gives one that does the same."""
