@@ -17,8 +17,9 @@ from ..ir import ArrayType, Constant, Graph, Primitive, Transforms, Variable, de
 from ..ir.types import bool_
 from ..trace import Array, Recorder, bind, recording, replay
 from .batch_rules import Batched, repeat_unmapped
-from .comparison import where_p
+from .comparison import logical_not_p, where_p
 from .elementwise import zeros_of
+from .guarding import guard, needs_guard
 
 Branches = tuple[Graph, Graph]
 
@@ -208,7 +209,10 @@ def _batch(
     on_false: Graph,
     transforms: Transforms,
 ) -> Batched:
-    """A predicate for each example: both branches run, and each example takes its own."""
+    """A predicate for each example: both branches run, and each example takes its own.
+
+    Nothing fails in a branch for the examples that do not take it.
+    """
     flags = mapped[1:]
     if not mapped[0]:
         either = [False] * len(on_true.outputs)
@@ -220,9 +224,13 @@ def _batch(
         )
         return bind(primitive, *inputs, on_true=first, on_false=second), either
     results = []
-    for graph in (on_true, on_false):
-        batched, leaving = transforms.batch(graph, flags, size)
-        results.append(repeat_unmapped(replay(batched, inputs[1:]), leaving, size))
+    for graph, taken in ((on_true, True), (on_false, False)):
+        given, arriving = list(inputs[1:]), list(flags)
+        if needs_guard(graph):
+            wanted = inputs[0] if taken else bind(logical_not_p, inputs[0])[0]
+            graph, given, arriving = guard(graph), [wanted, *given], [True, *arriving]
+        batched, leaving = transforms.batch(graph, arriving, size)
+        results.append(repeat_unmapped(replay(batched, given), leaving, size))
     return choose(inputs[0], *results), [True] * len(on_true.outputs)
 
 

@@ -27,8 +27,8 @@ def cond(predicate: Any, true_function: Function, false_function: Function, *ope
 
     `true_function(*operands) if predicate else false_function(*operands)`, also where `predicate`
     is being traced. Only the branch that is chosen runs, forward and backward. Under `rg.vmap`
-    with a predicate for each example both run for all of them, and each example takes its own; an
-    index that is out of range in either is an error.
+    with a predicate for each example both run for all of them, and each example takes its own: an
+    index that is out of range is an error only for the examples that take its branch.
 
     Args:
         predicate: one bool: a Python bool or an Array of shape ().

@@ -16,6 +16,7 @@ from ..trace import Array, Recorder, bind, recording, replay
 from .batch_rules import Batched, as_shape, repeat
 from .branch import choose
 from .elementwise import zeros_like
+from .guarding import guard, needs_guard
 
 
 def _infer(
@@ -124,7 +125,13 @@ def _batch(
             carried = [True] * len(carried)
             flags = [*fixed, *carried]
             going = transforms.batch(condition, flags, size)[0]
-        step, leaving = transforms.batch(body, flags, size, carried)
+        # The step of an example that is done is thrown away, and may not fail.
+        guards = apart and needs_guard(body)
+        step, leaving = (
+            transforms.batch(guard(body), [True, *flags], size, carried)
+            if guards
+            else transforms.batch(body, flags, size, carried)
+        )
         if list(leaving) == carried:
             break
         carried = list(leaving)
@@ -133,14 +140,19 @@ def _batch(
         for value, wanted, flag in zip(inputs, flags, mapped, strict=True)
     ]
     if apart:
-        going, step = _keep_finished(going, step, [value.type for value in given], constants)
+        types = [value.type for value in given]
+        going, step = _keep_finished(going, step, types, constants, guards)
     return bind(primitive, *given, condition=going, body=step, constants=constants), carried
 
 
 def _keep_finished(
-    going: Graph, step: Graph, types: Sequence[ArrayType], constants: int
+    going: Graph, step: Graph, types: Sequence[ArrayType], constants: int, guards: bool
 ) -> tuple[Graph, Graph]:
-    """The condition that any example goes on, and the step in which only those do."""
+    """The condition that any example goes on, and the step in which only those do.
+
+    Args:
+        guards: whether the step takes first which examples go on.
+    """
     from .reduce import any as any_of
 
     graphs = []
@@ -152,7 +164,8 @@ def _keep_finished(
             if kind == "condition":
                 outputs = [as_shape(any_of(alive), ())]
             else:
-                outputs = choose(alive, replay(step, given), given[constants:])
+                after = replay(step, [alive, *given] if guards else given)
+                outputs = choose(alive, after, given[constants:])
             graphs.append(prune(recorder.finish(outputs)))
     return graphs[0], graphs[1]
 
