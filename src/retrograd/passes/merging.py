@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from ..ir.loops import Access, Callback, LoopNest, Schedule, reads, writes
+from ..ir.loops import Access, Callback, LoopNest, Schedule, Store, reads, writes
 
 LIMIT = 200
 """Expressions in one nest, at the most: beyond, registers run out and compiling takes long."""
@@ -43,7 +44,7 @@ def merge_nests(first: LoopNest, second: LoopNest) -> LoopNest | None:
         if store.reduction is None and store.index is None:
             stored[store.access] = store.expression
     written = writes(first)
-    if written & writes(second):
+    if not all(_are_apart(one, two, first.extents) for one in first.stores for two in second.stores):
         return None
     for expression in second.expressions:
         access = expression.access
@@ -66,6 +67,31 @@ def merge_nests(first: LoopNest, second: LoopNest) -> LoopNest | None:
     stores = [*first.stores]
     stores += [store.moved(store.access, place.__getitem__) for store in second.stores]
     return LoopNest(first.extents, first.reduced, tuple(expressions), tuple(stores))
+
+
+def _are_apart(first: Store, second: Store, extents: Sequence[int]) -> bool:
+    """Whether two stores of a nest never write the same element: other memory, or other columns.
+
+    The parts of a joined value are columns of the same rows.
+    """
+    one, two = first.access, second.access
+    if one.buffer != two.buffer:
+        return True
+    if first.index is not None or second.index is not None or one.strides != two.strides:
+        return False
+    axes = [axis for axis, extent in enumerate(extents) if extent > 1 and one.strides[axis]]
+    axes.sort(key=lambda axis: abs(one.strides[axis]))
+    width = 0  # of a column: the elements that the inner axes walk over
+    for place, axis in enumerate(axes):
+        row = one.strides[axis]
+        starts = one.offset % row if row > 0 else 0, two.offset % row if row > 0 else 0
+        rows = all(one.strides[outer] % row == 0 for outer in axes[place:])
+        if row > 0 and rows and abs(starts[0] - starts[1]) > width < row - max(starts):
+            return True
+        if row < 0:
+            return False
+        width += (extents[axis] - 1) * row
+    return abs(one.offset - two.offset) > width
 
 
 def _meet(first: LoopNest, second: LoopNest) -> bool:

@@ -9,6 +9,7 @@ from ..config import get_config
 from ..errors import ArgumentError, suggest
 from ..ir import Graph, verify
 from ..ir.loops import Schedule
+from .block_loops import block_loops
 from .dead_stores import drop_dead_stores
 from .epilogues import fuse_epilogues
 from .fold_constants import fold_constants
@@ -38,6 +39,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     remove_dead_code,
     scalars_first,
     turn_dots,
+    block_loops,
     split_dots,
 )
 """Each takes a Graph and gives one that computes the same; any may be left out."""
