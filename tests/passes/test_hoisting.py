@@ -201,3 +201,14 @@ def test_nested_loops() -> None:
         return (last**2).sum() + (ys**2).sum()
 
     check(rg.grad(loss, argnums=(0, 1, 2)), w, u, draw(3, STEPS, BATCH, HIDDEN))
+
+
+def test_a_loop_behind_a_loop() -> None:
+    """The backward loop of an inner network needs no carry, so that it leaves, and the sums of its
+    weights' gradients with it."""
+
+    def loss(weights: Any, xs: Any) -> Any:
+        step = lambda total, x: (total + lstm_loss(weights, x), total)  # noqa: E731
+        return rg.scan(step, xs.sum(), xs)[0]
+
+    check(rg.grad(loss), make_weights(), draw(2, STEPS, BATCH, WIDTH))

@@ -86,9 +86,19 @@ def estimate_cycles(kernel: Kernel) -> float:
         return _product(kernel.extents) / 32
     if isinstance(kernel, LoopNest):
         return _product(kernel.extents) * (len(kernel.expressions) + 4) / LANES
-    if isinstance(kernel, Grid) or (isinstance(kernel, Repeat) and kernel.pieces > 1):
+    if isinstance(kernel, (Grid, Repeat)) and is_shared(kernel):
         return kernel.runs * _estimate_all(kernel.body.schedule)
     return 0.0
+
+
+def is_shared(kernel: Kernel) -> bool:
+    """Whether several threads work on an inner program: at different places, or all on each kernel.
+
+    In a loop that is not cut they meet at every step, which must be worth it.
+    """
+    if not isinstance(kernel, Repeat):
+        return isinstance(kernel, Grid)
+    return kernel.pieces > 1 or (not kernel.open and is_worth_sharing(kernel.body.schedule))
 
 
 def _estimate_all(schedule: Schedule) -> float:

@@ -16,7 +16,7 @@ from .emit import Module
 from .forms import Form, find_form
 from .kernels import normalise
 from .layout import Calls, Layout, Records, encode_grid, encode_open, encode_repeat
-from .pieces import Hazards, Pieces, cut, is_worth_sharing
+from .pieces import Hazards, Pieces, cut, is_shared, is_worth_sharing
 
 
 class ProgramWriter:
@@ -47,7 +47,7 @@ class ProgramWriter:
         self.words: list[int] = []
         self.links: dict[str, list[int]] = {}
         self._names: dict[tuple[Kernel, int | None], tuple[str, list[int]]] = {}
-        self._bodies: dict[int, tuple[Layout, int]] = {}
+        self._bodies: dict[tuple[int, bool], tuple[Layout, int]] = {}
         self.start = self._write()
 
     def text(self, names: Collection[str] | None = None) -> str:
@@ -63,47 +63,53 @@ class ProgramWriter:
     def _write(self) -> int:
         """The records of the step; gives where they begin."""
         records = Records(self.layout)
-        hazards = Hazards(self.schedule, self.layout.places)
         alone: Calls = ["alone"] if self.shared else []
         if self.clock is not None:
             records.add([*alone, "begin"], [])
-        for kernel in self.schedule.kernels:
-            timed = self._time(kernel)
-            if not self.shared:
-                self._add_kernel(records, kernel, timed)
-                continue
-            pieces = cut(kernel)
-            loop = isinstance(kernel, Repeat) and kernel.pieces > 1
-            together = loop or pieces is not None or isinstance(kernel, Grid)
-            if hazards.must_wait(kernel, shared=together):
-                records.add([*self._time(kernel, waiting=True), "meet"], [])
-            if loop:
-                self._add_kernel(records, kernel, timed, shared=True)
-            elif pieces is not None:
-                self._add_pieces(records, pieces, timed)
-            elif isinstance(kernel, Grid):
-                self._add_grid(records, kernel, [*timed, "grid_shared"])
-            else:
-                self._add_kernel(records, kernel, [*timed, "alone"])
-            if can_fail(kernel) or isinstance(kernel, (Callback, Repeat)):
-                hazards.clear()  # threads meet to look at the status
-        if self.shared:
-            records.add([*self._time(None, waiting=True), "meet"], [])
+        self._add_kernels(records, self.shared)
         if self.clock is not None:
             records.add([*alone, "end"], [])
         return self._append(records)
 
-    def _time(self, kernel: Kernel | None, waiting: bool = False) -> Calls:
+    def _add_kernels(self, records: Records, shared: bool) -> None:
+        """The records of all kernels of a program; where threads share it, they meet at its end."""
+        schedule = records.layout.schedule
+        if not shared:
+            for kernel in schedule.kernels:
+                self._add_kernel(records, kernel, self._time(kernel))
+            return
+        hazards = Hazards(schedule, records.layout.places)
+        for kernel in schedule.kernels:
+            timed = self._time(kernel, shared)
+            pieces = cut(kernel)
+            together = pieces is not None or is_shared(kernel)
+            if hazards.must_wait(kernel, shared=together):
+                records.add([*self._time(kernel, shared, waiting=True), "meet"], [])
+            if pieces is not None:
+                self._add_pieces(records, pieces, timed)
+            elif isinstance(kernel, Grid):
+                self._add_grid(records, kernel, [*timed, "grid_shared"])
+            elif together:
+                self._add_kernel(records, kernel, timed, shared=True)
+            else:
+                self._add_kernel(records, kernel, [*timed, "alone"])
+            if can_fail(kernel) or isinstance(kernel, (Callback, Repeat)):
+                hazards.clear()  # threads meet to look at the status
+        last = None if schedule is self.schedule else schedule.kernels[0]
+        records.add([*self._time(last, shared, waiting=True), "meet"], [])
+
+    def _time(self, kernel: Kernel | None, shared: bool = False, waiting: bool = False) -> Calls:
         """What stands before a function whose ticks are counted in a profile.
 
         Args:
             kernel: whose time it is; None at the end of the step.
+            shared: whether threads share the program that it is in.
             waiting: whether it is time for which other threads are waited for.
         """
         if self.clock is None:
             return []
         place = END if kernel is None else self.clock.place_of(kernel, waiting)
-        return ["timed_shared" if self.shared else "timed", place]
+        return ["timed_shared" if shared else "timed", place]
 
     def _append(self, records: Records) -> int:
         """Put the records behind those that are there; gives where they begin."""
@@ -126,19 +132,7 @@ class ProgramWriter:
                 words += layout.pointer(number)
             records.add([*before, "call_python"], words, looks=True)
         elif isinstance(kernel, Repeat):
-            inner, start = self._write_body(kernel.body)
-            function, encode = "repeat_shared" if shared else "repeat", encode_repeat
-            if kernel.open:
-                function, encode = "repeat_open", encode_open
-            calls = [*before]
-            if kernel.condition is not None:
-                number, expected = kernel.condition
-                calls += ["when", *layout.pointer(number), int(expected)]
-            calls.append(function)
-            first = len(records.words) + 1 + len(calls)
-            words = encode(layout, kernel, inner, start)
-            records.add(calls, words, looks=True)
-            records.links.append((first, ""))
+            self._add_loop(records, kernel, before, shared)
         elif isinstance(kernel, Grid):
             self._add_grid(records, kernel, [*before, "grid"])
         else:
@@ -147,13 +141,32 @@ class ProgramWriter:
             words = [*layout.pointers(accesses), *numbers]
             records.add([*before, name], words, looks=can_fail(kernel))
 
+    def _add_loop(self, records: Records, kernel: Repeat, before: Calls, shared: bool) -> None:
+        """The record of a loop around a program, or of a program that runs where a bool says so."""
+        layout = records.layout
+        together = shared and kernel.pieces == 1
+        inner, start = self._write_body(kernel.body, together)
+        function, encode = "repeat", encode_repeat
+        if kernel.open:
+            function, encode = "repeat_open", encode_open
+        elif shared:
+            function = "repeat_together" if together else "repeat_shared"
+        calls = [*before]
+        if kernel.condition is not None:
+            number, expected = kernel.condition
+            calls += ["when_shared" if shared else "when", *layout.pointer(number), int(expected)]
+        calls.append(function)
+        first = len(records.words) + 1 + len(calls)
+        records.add(calls, encode(layout, kernel, inner, start), looks=True)
+        records.links.append((first, ""))
+
     def _add_pieces(self, records: Records, pieces: Pieces, before: Calls) -> None:
         """The record of a kernel that threads share."""
         normal, accesses = normalise(pieces.kernel)
         name, numbers = self._name(normal, pieces.least)
         words = [*records.layout.pointers(accesses), *numbers]
         moves = [
-            pieces.move(access) * self.schedule.buffers[access.buffer].dtype.itemsize
+            pieces.move(access) * records.layout.schedule.buffers[access.buffer].dtype.itemsize
             for access in accesses
         ]
         place = 2 * len(accesses) if pieces.uneven else -1
@@ -170,18 +183,15 @@ class ProgramWriter:
         records.add(calls, words, looks=can_fail(kernel))
         records.links.append((first, ""))
 
-    def _write_body(self, body: Body) -> tuple[Layout, int]:
+    def _write_body(self, body: Body, shared: bool = False) -> tuple[Layout, int]:
         """The table of an inner program, and where its records begin."""
-        if id(body) not in self._bodies:
+        key = (id(body), shared)
+        if key not in self._bodies:
             layout = Layout(body.schedule, body.places, body)
             records = Records(layout)
-            for kernel in body.schedule.kernels:
-                timed: Calls = []
-                if self.clock is not None:
-                    timed = ["timed", self.clock.place_of(kernel)]
-                self._add_kernel(records, kernel, timed)
-            self._bodies[id(body)] = layout, self._append(records)
-        return self._bodies[id(body)]
+            self._add_kernels(records, shared)
+            self._bodies[key] = layout, self._append(records)
+        return self._bodies[key]
 
     def _name(self, kernel: Kernel, least: int | None = None) -> tuple[str, list[int]]:
         """The name of a normalised kernel's function, and its numbers."""

@@ -4,37 +4,16 @@ from __future__ import annotations
 
 from .table import FAIL, STATUS, cut_share, load_words
 
-REPEAT = f"""
+THREADS = ", i64 %thread, i64 %threads, ptr %team"
+
+LOOP = f"""
 ; Words: the first record, the steps, whether they are walked backwards, the words of the inner
 ; table, the number of moving pointers, that of carried values, that of pieces; for each moving
 ; pointer its slot in the inner table, the pointer, the bytes that it moves in a step, and from
 ; piece to piece; for each carried value its slots in the inner table (read, written), the pointers
 ; to its first value, to its last one, and to two places between which it goes, and the bytes that
 ; the first two move from piece to piece, and the others.
-define void @repeat(ptr %table, ptr %words) nounwind {{
-start:
-  call void @repeat_shared(ptr %table, ptr %words, i64 0, i64 1, ptr null)
-  ret void
-}}
-
-define void @repeat_shared(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team) nounwind {{
-start:
-{load_words(count=6)}
-{cut_share("%count")}
-  br label %next
-next:
-  %piece = phi i64 [ %begin, %start ], [ %piece.next, %work ]
-  %more = icmp ult i64 %piece, %end
-  br i1 %more, label %work, label %done
-work:
-  call void @repeat_piece(ptr %table, ptr %words, i64 %piece)
-  %piece.next = add i64 %piece, 1
-  br label %next
-done:
-  ret void
-}}
-
-define internal void @repeat_piece(ptr %table, ptr %words, i64 %piece) nounwind noinline {{
+define internal void @NAME(ptr %table, ptr %words, i64 %pieceMORE) nounwind noinline {{
 start:
   %code = load ptr, ptr %words
 {load_words(length=1, reverse=2, size=3, moving=4, carried=5)}
@@ -111,8 +90,7 @@ carry.one:
   %c.next = add i64 %c, 1
   br label %carry
 call:
-  call void @run(ptr %own, ptr %code)
-  %status = load i64, ptr %own.status
+  CALL
   %failed = icmp ne i64 %status, 0
   br i1 %failed, label %fail, label %fine
 fine:
@@ -120,28 +98,61 @@ fine:
   %again = icmp ult i64 %number.next, %length
   br i1 %again, label %step, label %done
 {FAIL}
+"""
 
-; Words: a pointer to a bool, the value that it must have, a function and its words.
-define void @when(ptr %table, ptr %words) nounwind {{
+PIECE = LOOP.replace("NAME", "repeat_piece").replace("MORE", "")
+PIECE = PIECE.replace(
+    "CALL", "call void @run(ptr %own, ptr %code)\n  %status = load i64, ptr %own.status"
+)
+"""All steps of a piece, by one thread."""
+
+ALL = LOOP.replace("NAME", "repeat_all").replace("MORE", THREADS)
+ALL = ALL.replace(
+    "CALL",
+    "%status = call i64 @run_shared(\n"
+    "    ptr %own, ptr %code, i64 %thread, i64 %threads, ptr %team\n"
+    "  )",
+)
+"""All steps, by all threads together; each thread has an inner table, with the same pointers."""
+
+PIECES = f"""
+define void @repeat(ptr %table, ptr %words) nounwind {{
 start:
-  %place = call ptr @find(ptr %table, ptr %words, i64 0)
-  %byte = load i8, ptr %place
-  %is = icmp ne i8 %byte, 0
-  %expected.place = getelementptr i64, ptr %words, i64 2
-  %expected.word = load i64, ptr %expected.place
-  %expected = icmp ne i64 %expected.word, 0
-  %met = icmp eq i1 %is, %expected
-  br i1 %met, label %work, label %done
-work:
-  %function.place = getelementptr i64, ptr %words, i64 3
-  %function = load ptr, ptr %function.place
-  %own = getelementptr i64, ptr %words, i64 4
-  call void %function(ptr %table, ptr %own)
-  br label %done
-done:
+  call void @repeat_shared(ptr %table, ptr %words, i64 0, i64 1, ptr null)
   ret void
 }}
 
+define void @repeat_shared(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team) nounwind {{
+start:
+{load_words(count=6)}
+{cut_share("%count")}
+  br label %next
+next:
+  %piece = phi i64 [ %begin, %start ], [ %piece.next, %work ]
+  %more = icmp ult i64 %piece, %end
+  br i1 %more, label %work, label %done
+work:
+  call void @repeat_piece(ptr %table, ptr %words, i64 %piece)
+  %piece.next = add i64 %piece, 1
+  br label %next
+done:
+  ret void
+}}
+"""
+
+TOGETHER = """
+define void @repeat_together(
+  ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team
+) nounwind {
+start:
+  call void @repeat_all(
+    ptr %table, ptr %words, i64 0, i64 %thread, i64 %threads, ptr %team
+  )
+  ret void
+}
+"""
+
+OPEN = f"""
 ; Words: the first record, the words of the inner table, the number of pointers that stay, that of
 ; carried values; for each pointer that stays its slot in the inner table, and the pointer; for
 ; each carried value its slots in the inner table (read, written), the pointers to its first value,
@@ -233,3 +244,31 @@ give.one:
 
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 """
+
+WHEN = """
+; Words: a pointer to a bool, the value that it must have, a function and its words.
+define void @NAME(ptr %table, ptr %wordsMORE) nounwind {
+start:
+  %place = call ptr @find(ptr %table, ptr %words, i64 0)
+  %byte = load i8, ptr %place
+  %is = icmp ne i8 %byte, 0
+  %expected.place = getelementptr i64, ptr %words, i64 2
+  %expected.word = load i64, ptr %expected.place
+  %expected = icmp ne i64 %expected.word, 0
+  %met = icmp eq i1 %is, %expected
+  br i1 %met, label %work, label %done
+work:
+  %function.place = getelementptr i64, ptr %words, i64 3
+  %function = load ptr, ptr %function.place
+  %own = getelementptr i64, ptr %words, i64 4
+  call void %function(ptr %table, ptr %ownMORE)
+  br label %done
+done:
+  ret void
+}
+"""
+
+CONDITIONS = WHEN.replace("NAME", "when").replace("MORE", "")
+CONDITIONS += WHEN.replace("NAME", "when_shared").replace("MORE", THREADS)
+
+REPEAT = "\n".join((PIECE, PIECES, ALL, TOGETHER, OPEN, CONDITIONS))

@@ -19,11 +19,15 @@ and in a shared step also the thread, the number of threads and the team:
 
     alone                       another function and its words, for the first thread
     share                       a kernel that is cut into pieces; each thread takes its own
+    when_shared                 when, for a function that threads share
     grid_shared                 a grid; each thread takes its own places
     repeat_shared               repeat; each thread takes its own pieces
+    repeat_together             repeat of one piece, whose kernels all threads share
     meet                        all threads arrive before one goes on
 
-Slots and offsets are in bytes. An inner program has a table of its own.
+Slots and offsets are in bytes. An inner program has a table of its own; where threads share its
+kernels, each thread has one. A status that is not zero is also written into the root table, where
+all threads find it.
 """
 
 from __future__ import annotations
@@ -39,7 +43,10 @@ PARTS = {
     "step": ("step",),
     "shared": ("step_shared", "alone", "share", "meet"),
     "python": ("call_python",),
-    "loops": ("repeat", "repeat_shared", "repeat_open", "when", "grid", "grid_shared"),
+    "loops": (
+        *("repeat", "repeat_shared", "repeat_together", "repeat_open"),
+        *("when", "when_shared", "grid", "grid_shared"),
+    ),
 }
 """The functions by modules: a module is compiled when the first program needs it."""
 FUNCTIONS = frozenset(name for names in PARTS.values() for name in names)
@@ -49,15 +56,16 @@ FUNCTIONS = frozenset(name for names in PARTS.values() for name in names)
 def write_steps(part: str) -> str:
     """The module of one of PARTS."""
     if part == "step":
-        return RUN
+        return STEP + RUN
     if part == "shared":
-        return "\n".join((STEP_SHARED, ALONE, SHARE))
+        return "\n".join((MEET, RUN_SHARED, STEP_SHARED, ALONE, SHARE))
     if part == "python":
         return FIND + CALL_PYTHON
-    return "\n".join((RUN, FIND, OPEN_TABLE, REPEAT, GRID))
+    meet = MEET.replace("define", "define internal")
+    return "\n".join((RUN, meet, RUN_SHARED, FIND, OPEN_TABLE, REPEAT, GRID))
 
 
-RUN = f"""
+STEP = f"""
 define i64 @step(ptr %table) nounwind {{
 start:
   %place = getelementptr ptr, ptr %table, i64 {CODE}
@@ -67,7 +75,9 @@ start:
   %status = load i64, ptr %status.place
   ret i64 %status
 }}
+"""
 
+RUN = f"""
 define internal void @run(ptr %table, ptr %code) nounwind {{
 start:
   %status.place = getelementptr i64, ptr %table, i64 {STATUS}
@@ -95,7 +105,7 @@ done:
 }}
 """
 
-STEP_SHARED = f"""
+MEET = f"""
 define void @meet(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team) nounwind {{
 start:
   %several = icmp ugt i64 %threads, 1
@@ -108,15 +118,30 @@ arrive:
 done:
   ret void
 }}
+"""
 
+STEP_SHARED = f"""
 define i64 @step_shared(ptr %table, i64 %thread, i64 %threads, ptr %team) nounwind {{
 start:
-  %code.place = getelementptr ptr, ptr %table, i64 {CODE}
-  %code = load ptr, ptr %code.place
-  %status.place = getelementptr i64, ptr %table, i64 {STATUS}
+  %place = getelementptr ptr, ptr %table, i64 {CODE}
+  %code = load ptr, ptr %place
+  %status = call i64 @run_shared(ptr %table, ptr %code, i64 %thread, i64 %threads, ptr %team)
+  ret i64 %status
+}}
+"""
+
+RUN_SHARED = f"""
+define internal i64 @run_shared(
+  ptr %table, ptr %code, i64 %thread, i64 %threads, ptr %team
+) nounwind {{
+start:
+  %own.place = getelementptr i64, ptr %table, i64 {STATUS}
+  %root.place = getelementptr ptr, ptr %table, i64 {ROOT}
+  %root = load ptr, ptr %root.place
+  %status.place = getelementptr i64, ptr %root, i64 {STATUS}
   br label %next
 next:
-  %record = phi ptr [ %code, %start ], [ %following, %work ], [ %following, %look ]
+  %record = phi ptr [ %code, %start ], [ %following, %work ], [ %following, %ask ]
   %function = load ptr, ptr %record
   %ended = icmp eq ptr %function, null
   br i1 %ended, label %end, label %work
@@ -130,6 +155,13 @@ work:
   %looks = trunc i64 %size to i1
   br i1 %looks, label %look, label %next
 look:
+  %own = load i64, ptr %own.place
+  %failed = icmp ne i64 %own, 0
+  br i1 %failed, label %tell, label %ask
+tell:
+  store i64 %own, ptr %status.place
+  br label %ask
+ask:
   ; The second barrier keeps a fast thread from setting the status before a slow one has looked.
   call void @meet(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team)
   %status = load i64, ptr %status.place
@@ -137,7 +169,7 @@ look:
   %fine = icmp eq i64 %status, 0
   br i1 %fine, label %next, label %done
 end:
-  %last = load i64, ptr %status.place
+  %last = load i64, ptr %own.place
   ret i64 %last
 done:
   ret i64 %status

@@ -9,7 +9,6 @@ from block to block.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,12 +18,15 @@ from ..ir.types import ArrayType
 from .rewriting import inside_too, make_uniform, uniform_value
 from .rows import adds_rows, find_rows, with_rows
 
-BLOCK_BYTES = int(os.environ.get("BB", 1 << 20))
-"""What is neither kept before nor behind a block takes about as much: a part of a core's cache."""
+BLOCK_BYTES = 1 << 19
+"""What a block alone writes and reads takes about as much: a part of a core's cache."""
 LEAST_BYTES = 2 << 20
 """What is no longer written and read for all steps takes at least as much."""
 LEAST_ROWS = 256
 """Rows of a product in a block, at the least."""
+LARGE = 2
+"""A sum over the steps that takes so many times as much as its rows of a block is left behind the
+loop: every block reads and writes it."""
 
 
 @inside_too
@@ -65,12 +67,17 @@ class _Surroundings:
 
     def cut(self) -> Graph | None:
         """The Graph with the loop in blocks; None where that does not pay."""
-        self.behind = self._find_behind()
-        self.before = self._find_before()
-        part = self._choose_part()
-        if part is None:
-            return None
-        return _Rewrite(self, part).build()
+        large: set[int] = set()
+        while True:
+            self.behind = self._find_behind(large)
+            self.before = self._find_before()
+            part = self._choose_part()
+            if part is None:
+                return None
+            found = {n for n in self.totals if self._is_large(n, part)}
+            if not found:
+                return _Rewrite(self, part).build()
+            large |= found
 
     # -- which nodes go along -------------------------------------------------------------------
 
@@ -99,8 +106,13 @@ class _Surroundings:
         needs = find_rows(use.node, self.length)
         return needs is not None and needs[use.position]
 
-    def _find_behind(self) -> list[Node]:
-        """Sums over the steps, products that make rows no larger, and what leads to them."""
+    def _find_behind(self, large: set[int]) -> list[Node]:
+        """Sums over the steps, products that make rows no larger, and what leads to them.
+
+        Args:
+            large: the ids of sums that stay behind the loop.
+        """
+        self.totals = set()
         rows = {id(variable) for variable in self.loop.outputs[self.carry :]}
         bound = {id(variable) for variable in self.loop.outputs}  # what needs the loop
         possible: list[Node] = []
@@ -109,22 +121,27 @@ class _Surroundings:
                 continue
             bound.update(map(id, node.outputs))
             needs = find_rows(node, self.length)
+            if id(node) in large:
+                continue
             if adds_rows(node):
                 needs = (True,) * len(node.inputs)
-                self.totals.add(id(node))
             if needs is None:
                 continue
             free = [id(atom) not in bound for atom in node.inputs]
             known = [id(atom) in rows for atom in node.inputs]
             if all(f or (k and n) for f, k, n in zip(free, known, needs, strict=True)):
                 possible.append(node)
-                if id(node) not in self.totals:
+                if adds_rows(node):
+                    self.totals.add(id(node))
+                else:
                     rows.update(map(id, node.outputs))
         chosen: list[Node] = []
         wanted: set[int] = set()
         for node in reversed(possible):
-            if id(node) in self.totals or self._shrinks(node) or any(
-                id(v) in wanted for v in node.outputs
+            if (
+                id(node) in self.totals
+                or self._shrinks(node)
+                or any(id(v) in wanted for v in node.outputs)
             ):
                 chosen.append(node)
                 wanted.update(map(id, node.inputs))
@@ -148,7 +165,9 @@ class _Surroundings:
         return [
             variable
             for variable in made
-            if any(u.node is None or id(u.node) not in inside for u in self.uses.get(id(variable), ()))
+            if any(
+                u.node is None or id(u.node) not in inside for u in self.uses.get(id(variable), ())
+            )
         ]
 
     def _choose_part(self) -> int | None:
@@ -169,15 +188,21 @@ class _Surroundings:
         near = [n for n in range(max(2, -(-part // 2)), 2 * part + 1) if self.length % n == 0]
         return min(near, key=lambda n: abs(math.log(n / part)), default=None)
 
+    def _is_large(self, number: int, part: int) -> bool:
+        """Whether a sum over the steps takes much more than what it adds in a block."""
+        node = next(node for node in self.behind if id(node) == number)
+        rows = sum(atom.type.size for atom in node.inputs) * part // self.length
+        return node.outputs[0].type.size > LARGE * rows
+
     def _count_rows(self, node: Node) -> int:
         """The rows of a product over all steps: those of the result, or terms of a sum."""
         first = node.inputs[0].type
         axes = node.parameters["contract"][0]
-        terms = math.prod(first.shape[axis] for axis in axes)
+        terms: int = math.prod(first.shape[axis] for axis in axes)
         if id(node) in self.totals:
             return terms
         moving = [a.type.size for a, r in zip(node.inputs, find_rows(node, self.length) or ()) if r]
-        return max(1, max(moving) // terms)
+        return max(1, max(moving) // max(terms, 1))
 
 
 class _Rewrite:
@@ -291,7 +316,9 @@ class _Rewrite:
         def shape(atom: Atom, new: tuple[int, ...], output: Variable | None = None) -> Variable:
             output = output or Variable(atom.type.with_shape(new))
             parameters = {"shape": new}
-            made.append(Node(PRIMITIVES["reshape"], (atom,), parameters, (output,), loop.source, loop.path))
+            made.append(
+                Node(PRIMITIVES["reshape"], (atom,), parameters, (output,), loop.source, loop.path)
+            )
             return output
 
         constants = loop.parameters["constants"]
@@ -300,7 +327,9 @@ class _Rewrite:
         inputs += [make_uniform(0, total.type) for total, _, _ in sums]
         for atom, _ in self.sequences:
             inputs.append(shape(atom, (self.count, self.part, *atom.type.shape[1:])))
-        rows = [Variable(v.type.with_shape((self.count, self.part, *v.type.shape[1:]))) for v in kept]
+        rows = [
+            Variable(v.type.with_shape((self.count, self.part, *v.type.shape[1:]))) for v in kept
+        ]
         outputs = (*loop.outputs[: found.carry], *(total for total, _, _ in sums), *rows)
         parameters = {
             "body": body,
@@ -309,12 +338,16 @@ class _Rewrite:
             "length": self.count,
             "reverse": loop.parameters["reverse"],
         }
-        made.append(Node(loop.primitive, tuple(inputs), parameters, outputs, loop.source, loop.path))
+        made.append(
+            Node(loop.primitive, tuple(inputs), parameters, outputs, loop.source, loop.path)
+        )
         for old, new in zip(kept, rows, strict=True):
             shape(new, old.type.shape, old)
         gone = {id(node) for node in (*found.before, loop, *found.behind)}
         nodes = [node for node in found.graph.nodes if id(node) not in gone]
-        return Graph(found.graph.inputs, _order([*nodes, *made]), found.graph.outputs, found.graph.name)
+        return Graph(
+            found.graph.inputs, _order([*nodes, *made]), found.graph.outputs, found.graph.name
+        )
 
 
 def _order(nodes: Iterable[Node]) -> tuple[Node, ...]:

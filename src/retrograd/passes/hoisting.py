@@ -17,6 +17,7 @@ from ..ir import PRIMITIVES, Atom, Constant, Graph, Node, Variable, prune
 from ..ops.batch_rules import repeat, run_node
 from ..trace import Array, Recorder, bind, origin_of, recording
 from .inner_programs import inline
+from .loop_inputs import take_in_repeated
 from .loop_sums import add_up, find_sums, find_varying, is_zero
 
 CONTRACTIONS = frozenset(("dot", "conv"))
@@ -37,7 +38,7 @@ def hoist(graph: Graph) -> Graph:
         if node.primitive.name != "scan" or node.parameters["length"] < 2:
             nodes.append(node)
             continue
-        node = _take_in_broadcasts(node, made)
+        node = take_in_repeated(node, made)
         body = hoist(inline(node.parameters["body"]))
         with origin_of(node):
             replacement = _Loop(node, body).rewrite()
@@ -49,33 +50,6 @@ def hoist(graph: Graph) -> Graph:
             known[id(variable)] = given.get(id(atom), atom)
     outputs = tuple(known.get(id(atom), atom) for atom in graph.outputs)
     return prune(Graph(graph.inputs, tuple(nodes), outputs, graph.name))
-
-
-def _take_in_broadcasts(node: Node, made: dict[int, Node]) -> Node:
-    """Constants of the loop that are only repeated along axes are repeated inside, for nothing."""
-    body, count = node.parameters["body"], node.parameters["constants"]
-    inputs, variables, front = list(node.inputs), list(body.inputs), []
-    for position in range(count):
-        source = made.get(id(inputs[position]))
-        if source is None or source.primitive.name != "broadcast":
-            continue
-        inputs[position] = source.inputs[0]
-        variables[position] = Variable(source.inputs[0].type, variables[position].name)
-        front.append(
-            Node(
-                source.primitive,
-                (variables[position],),
-                source.parameters,
-                (body.inputs[position],),
-                source.source,
-                source.path,
-            )
-        )
-    if not front:
-        return node
-    inner = Graph(tuple(variables), (*front, *body.nodes), body.outputs, body.name)
-    parameters = {**node.parameters, "body": inner}
-    return replace(node, inputs=tuple(inputs), parameters=parameters)
 
 
 MOST_BYTES, MOST_GROWTH = 1 << 28, 16
@@ -152,6 +126,15 @@ class _Loop:
             if self._pays(node) or any(id(atom) in made for atom in node.inputs):
                 leaving.add(id(node))
                 made.update(map(id, node.outputs))
+        # What only adds to a carried sum is done once, for all steps.
+        wanted = {id(atom) for atom in self.body.outputs[self.carry :]}
+        wanted.update(id(a) for terms in self.sums.values() for term in terms for a in term.kept)
+        for node in reversed(self.body.nodes):
+            if id(node) in leaving:
+                if any(id(variable) in wanted for variable in node.outputs):
+                    wanted.update(map(id, node.inputs))
+                else:
+                    leaving.remove(id(node))
         return leaving
 
     # -- the program without them ---------------------------------------------------------------

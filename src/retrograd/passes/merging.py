@@ -44,7 +44,9 @@ def merge_nests(first: LoopNest, second: LoopNest) -> LoopNest | None:
         if store.reduction is None and store.index is None:
             stored[store.access] = store.expression
     written = writes(first)
-    if not all(_are_apart(one, two, first.extents) for one in first.stores for two in second.stores):
+    if not all(
+        _are_apart(one, two, first.extents) for one in first.stores for two in second.stores
+    ):
         return None
     for expression in second.expressions:
         access = expression.access

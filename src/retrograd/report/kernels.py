@@ -10,7 +10,7 @@ from typing import Any
 
 from ..codegen.forms import find_form
 from ..codegen.kernels import normalise
-from ..codegen.pieces import cut
+from ..codegen.pieces import cut, is_shared
 from ..errors import SourceLine
 from ..ir import ArrayType, Node
 from ..ir.loops import (
@@ -165,20 +165,23 @@ def describe_kernels(
     producers = {id(variable): node for node in nodes_of for variable in node.outputs}
     found = []
     outer: list[tuple[tuple[str, ...], SourceLine | None]] = []  # of the loops around a kernel
+    together = [shared]  # whether threads share the kernels, by depth
     for number, (kernel, around, depth, runs) in enumerate(walk_kernels(schedule)):
         nodes = _find_nodes(kernel, around, producers)
         what, operations, shape = _describe(kernel, around, nodes)
         written = writes(kernel) if around is schedule else set()
-        del outer[depth:]
+        del outer[depth:], together[depth + 1 :]
         paths = tuple(dict.fromkeys(node.path for node in nodes if node.path))
         source = next((node.source for node in nodes if node.source), None)
         if depth and not paths:  # what is inside of a loop is where the loop is
             paths, source = outer[-1]
         outer.append((paths, source))
+        loop = isinstance(kernel, Repeat) and kernel.pieces == 1 and is_shared(kernel)
+        together.append(together[-1] and loop)
         found.append(
             KernelReport(
                 number=number,
-                name=name_function(kernel, shared and not depth, target),
+                name=name_function(kernel, together[depth], target),
                 kind=_kind_of(kernel),
                 what=what,
                 operations=tuple(operations.items()),

@@ -219,11 +219,12 @@ def summarise(
         limits: of this machine.
         threads: how many ran the step.
     """
-    # Kernels inside of loops count with their loop.
+    # Kernels inside of loops count with their loop, and so does what is waited there.
     top = [FIRST + 2 * row.number for row in rows if not row.depth]
-    waits = times[:, END] + times[:, FIRST + 1 :: 2].sum(1)
+    before = [place + 1 for place in top]
+    waits = times[:, END] + times[:, before].sum(1)
     quartiles = np.percentile(times, QUARTILE, axis=0)
-    waiting = float(quartiles[END] + quartiles[FIRST + 1 :: 2].sum())
+    waiting = float(quartiles[END] + quartiles[before].sum())
     between = np.percentile(times[:, STEP] - times[:, top].sum(1) - waits, QUARTILE)
     # What other programs take from a step falls on some kernel or other: the parts add up to less
     # than the quartile of the whole.
