@@ -114,6 +114,8 @@ class Module(Stateful):
 
     def _check_and_own(self, name: str, value: Any) -> None:
         traced = isinstance(value, Tracer)
+        if traced:
+            value.recorder.check_alive()
         # Where values are unknown, a plain value too would be set once for all calls or steps.
         if is_compiling(self._level) or (traced and value.recorder.level >= self._level):
             raise ClosureError(

@@ -106,7 +106,10 @@ def _plain(value: Any) -> Any:
 
 
 def _refuse_numpy(called: str, inputs: Any, name: str) -> None:
-    if any(isinstance(item, Tracer) for item in inputs):
+    traced = [item for item in inputs if isinstance(item, Tracer)]
+    for item in traced:
+        item.recorder.check_alive()
+    if traced:
         raise TracingError(
             f"{called} was called with a value that is being traced: NumPy cannot record it, "
             "its gradient would be lost.",

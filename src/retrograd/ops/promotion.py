@@ -74,6 +74,7 @@ def array(value: Any, dtype: Any = None) -> Array:
 def _other_array(value: Array) -> Array:
     """An Array of its own with the same values, so that two Modules do not share (tie) one."""
     if isinstance(value, Tracer):
+        value.recorder.check_alive()
         return make_strong(value)
     other = Array(value.concrete())
     other.owner = value.owner

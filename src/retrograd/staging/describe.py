@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ArgumentTypeError
 from ..ir import ArrayType, as_dtype
 from ..ir.types import DTYPES, float64, int64
-from ..trace import Array
+from ..trace import Array, Tracer
 from ..tree import Container, Keys, Stateful, join_path, open_container
 
 Template = tuple[Any, ...]
@@ -114,6 +114,8 @@ class Description:
     ) -> Template:
         """The template of a value; its leaves and objects are collected."""
         if isinstance(value, Array):
+            if isinstance(value, Tracer):
+                value.recorder.check_alive()
             if inside and id(value) in self._tied:
                 return ("leaf", self._tied[id(value)])
             leaf = Leaf(value, path, "array", inside, trainable, argument)

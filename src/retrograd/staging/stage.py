@@ -14,7 +14,7 @@ from ..tree import join_path
 from .ambient import AMBIENT
 from .changes import Builder, Change, find_changes, write_change
 from .describe import Call, Leaf, Template
-from .results import build_result, describe_result
+from .results import build_result, check_result, describe_result
 
 
 @dataclass(slots=True)
@@ -149,6 +149,7 @@ def _trace_with(
     builder.check_arguments()
     outputs: list[Array] = []
     template = describe_result(result, outputs)
+    check_result(template, recorder)
     result_count = len(outputs)
     changes, static_changes = find_changes(builder, values, call, abstract)
     if forbid_changes and (changes or static_changes):
