@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrograd.cli.tasks.language import fit as fit_language
+from retrograd.cli.tasks import rounds
 from retrograd.cli.tasks.language.model import load_language_model
 from retrograd.data.corpus import measure_entropy, read_corpus, split_text
 from tests.cli.helpers import Runner
@@ -99,13 +99,13 @@ def test_minutes_end_a_training(run: Runner, text: Path, tmp_path: Path) -> None
 def test_ctrl_c_keeps_what_was_learned(
     run: Runner, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Interrupted(fit_language.Watch):
+    class Interrupted(rounds.Watch):
         def on_batch_end(self, trainer: Any, event: Any) -> None:
             super().on_batch_end(trainer, event)
             if self.done >= 25:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(fit_language, "Watch", Interrupted)
+    monkeypatch.setattr(rounds, "Watch", Interrupted)
     given = ("--task", "language", "--network", "lstm", "--epochs", 50, "--out", tmp_path / "m")
     outcome = run("train", text, *given)
     assert outcome.code == 130 and "the best network so far was kept" in outcome.out

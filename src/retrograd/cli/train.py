@@ -26,7 +26,7 @@ def train(
         Optional[str],  # noqa: UP045
         typer.Option(
             help="classification or regression (by default decided from the target), language, "
-            "forecast or tags."
+            "forecast, masked or tags."
         ),
     ] = None,
     text: Annotated[
@@ -54,11 +54,15 @@ def train(
     ] = None,
     minutes: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(help="language: train for so long.", show_default=False),
+        typer.Option(help="language, masked: train for so long.", show_default=False),
     ] = None,
     network: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="language: gpt or lstm.", show_default="gpt"),
+    ] = None,
+    tokens: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="masked: characters or words.", show_default="characters"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     threads: Annotated[
@@ -74,8 +78,8 @@ def train(
 
     The rows of a table are split into a training part, a validation part to stop on and a test
     part, which is used once, to report. For each column it is decided, and told, how the network
-    sees it. Of a text (--task language) the last tenth is the test part, of a series (--task
-    forecast) the last 15 %.
+    sees it. Of a text (--task language or masked) the last tenth is the test part, of a series
+    (--task forecast) the last 15 %.
 
     Examples:
 
@@ -84,6 +88,7 @@ def train(
       retrograd train loans.csv --target repaid --out model --drop customer --force
       retrograd train shops.csv --target sales --out model --kind zip=categorical --json
       retrograd train novel.txt --task language --out model --minutes 10
+      retrograd train novels --task masked --out encoder --minutes 8
       retrograd train sales.csv --task forecast --target sold --horizon 24 --out model
       retrograd train words.conll --task tags --out model
     """
@@ -106,6 +111,7 @@ def train(
         "--horizon": horizon,
         "--minutes": minutes,
         "--network": network,
+        "--tokens": tokens,
     }
     options = check_options(found, given, task)
     _check_minutes(minutes)

@@ -5,5 +5,16 @@ from .generation import generate, stream
 from .gpt import GPT
 from .sampling import sample
 from .sequence_tagger import SequenceTagger
+from .text_encoder import EncoderClassifier, MaskedLanguageModel, TextEncoder
 
-__all__ = ["GPT", "CharacterLSTM", "SequenceTagger", "generate", "sample", "stream"]
+__all__ = [
+    "GPT",
+    "CharacterLSTM",
+    "EncoderClassifier",
+    "MaskedLanguageModel",
+    "SequenceTagger",
+    "TextEncoder",
+    "generate",
+    "sample",
+    "stream",
+]

@@ -146,6 +146,10 @@ def _restore_init(module: Any, form: Any, name: str) -> None:
         for item, inner in zip(module.layers, config["layers"], strict=True):
             _restore_init(item, inner, name)
         return
+    for key, value in config.items():
+        part = getattr(module, key, None)
+        if isinstance(part, Layer) and isinstance(value, dict):  # a model around a layer
+            _restore_init(part, {"config": value}, name)
     for key in INITIALISERS:
         if key in config and isinstance(module, Layer):
             try:

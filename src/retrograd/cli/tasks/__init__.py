@@ -19,6 +19,7 @@ TASKS = {
     "table": "table.task:TableTask",
     "language": "language.task:LanguageTask",
     "forecast": "forecast.task:ForecastTask",
+    "masked": "masked.task:MaskedTask",
     "tags": "tags.task:TagsTask",
 }
 """Where each task is, by the section that its models have; imported when it is needed."""

@@ -1,26 +1,20 @@
-"""Training a language model in rounds of steps, until its time or its epochs are over."""
+"""How a language model is built, and trained until its time or its epochs are over."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from .... import losses, models, optim
-from ....train.callbacks import Callback
-from ....train.events import BatchEnd
-from ....train.trainer import Trainer
-from .model import as_bits, cut_for_measuring
+from .... import models
+from ..rounds import Fit, Rounds, fit_in_rounds
+from .model import cut_for_measuring
 
 NumpyArray = np.ndarray[Any, Any]
 
-ROUNDS = 60
-ROUNDS_BETWEEN_CHECKS = 6
-FIRST_ROUND = 20  # steps; they tell how many fit into the time
 MOST_TO_STOP_ON = 30_000  # characters
 DEFAULT_STEPS, MOST_EPOCHS = 4_000, 20.0
 
@@ -80,23 +74,6 @@ def choose_epochs(recipe: LanguageRecipe, characters: int) -> float:
     return min(MOST_EPOCHS, DEFAULT_STEPS * each / characters)
 
 
-@dataclass(frozen=True, slots=True)
-class LanguageFit:
-    """How a training went; the network has the weights that were best on the validation part.
-
-    Args:
-        steps: how many there were.
-        validation_bits: for each character of the validation part, with the weights kept.
-        seconds: how long it took.
-        is_interrupted: whether Ctrl-C ended it.
-    """
-
-    steps: int
-    validation_bits: float
-    seconds: float
-    is_interrupted: bool
-
-
 class Pieces:
     """Batches of a text for a network: random windows, or the pieces of streams in their order.
 
@@ -144,33 +121,6 @@ class Pieces:
         return found
 
 
-class Watch(Callback):
-    """Ends a training when its time is over, and tells how far it is.
-
-    Args:
-        limit: seconds, or None.
-        show: is told the steps done and the last loss.
-    """
-
-    every_batch = False
-
-    def __init__(self, limit: float | None, show: Callable[[int, float], None]) -> None:
-        self.limit = limit
-        self.begin = time.monotonic()
-        self.before = self.done = 0
-        self._show = show
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.begin
-
-    def on_batch_end(self, trainer: Any, event: BatchEnd) -> None:
-        self.done = self.before + event.batch
-        self._show(self.done, event.loss)
-        if self.limit is not None and self.seconds >= self.limit:
-            trainer.stop("time")
-
-
 def fit_language(
     network: Any,
     recipe: LanguageRecipe,
@@ -181,11 +131,8 @@ def fit_language(
     seed: int,
     tell: Callable[[float, int, float], None],
     show: Callable[[float, str], None],
-) -> LanguageFit:
+) -> Fit:
     """Train until the text was read `epochs` times, or the minutes are over.
-
-    The learning rate rises over the first 5 % and then falls along half a cosine. The weights are
-    kept that are best on the validation part.
 
     Args:
         network: is trained in place.
@@ -203,79 +150,16 @@ def fit_language(
     pieces = Pieces(train, recipe, network, seed)
     each = recipe.batch_size * pieces.steps
     total = None if epochs is None else max(1, math.ceil(epochs * len(train) / each))
-    optimizer = optim.chain(
-        optim.clip_by_global_norm(1.0), optim.AdamW(recipe.learning_rate, weight_decay=0.01)
-    )
-    trainer = Trainer(network, losses.cross_entropy, optimizer)
     held_out = cut_for_measuring(network, validation[: MOST_TO_STOP_ON + 1])
-    limit = None if minutes is None else 60.0 * minutes
-
-    def find_share(steps: int) -> float:
-        shares = [0.0 if total is None else steps / total]
-        shares.append(0.0 if limit is None else watch.seconds / limit)
-        return min(1.0, max(shares))
-
-    def show_step(steps: int, loss: float) -> None:
-        show(find_share(steps), f"{steps:,} steps  {as_bits(loss):.3f} bits")
-
-    watch = Watch(limit, show_step)
-    best, kept, interrupted, rounds = math.inf, None, False, 0
-    try:
-        share = 0.0
-        while share < 1.0 and not interrupted:
-            optimizer.set_learning_rate(recipe.learning_rate * find_rate(share))
-            x, y = pieces.take(_choose_steps(watch.done, total, limit, watch.seconds))
-            history = trainer.fit(
-                x, y, 1, recipe.batch_size, shuffle=False, callbacks=[watch], verbose=False
-            )
-            watch.before = watch.done
-            rounds += 1
-            interrupted = history.stopped_by == "interrupt"
-            share = find_share(watch.done)
-            if rounds % ROUNDS_BETWEEN_CHECKS == 0 or share >= 1.0 or interrupted:
-                bits = as_bits(trainer.evaluate(*held_out, batch_size=64)["loss"])
-                tell(share, watch.done, bits)
-                if bits < best:
-                    best, kept = bits, _copy_weights(network)
-    except KeyboardInterrupt:
-        if not watch.done:
-            raise
-        interrupted = True
-    if kept is None and watch.done:
-        best = as_bits(trainer.evaluate(*held_out, batch_size=64)["loss"])
-    if not watch.done:
-        raise KeyboardInterrupt
+    rounds = Rounds(
+        lambda count: (*pieces.take(count), None),
+        (*held_out, None),
+        recipe.batch_size,
+        recipe.learning_rate,
+        total,
+        minutes,
+    )
+    fitted = fit_in_rounds(network, rounds, tell, show)
     if hasattr(network, "carry"):
         network.carry(None)
-    if kept is not None:
-        network.load_state(kept)
-    return LanguageFit(watch.done, best, watch.seconds, interrupted)
-
-
-def find_rate(share: float) -> float:
-    """The learning rate, as a share of the highest, when so much of the training is done.
-
-    Example:
-        >>> [round(find_rate(share), 2) for share in (0.0, 0.05, 0.5, 1.0)]
-        [0.2, 1.0, 0.55, 0.02]
-    """
-    warm = min(1.0, 0.2 + 0.8 * share / 0.05)
-    falling = max(0.0, share - 0.05) / 0.95
-    return warm * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * falling)))
-
-
-def _choose_steps(done: int, total: int | None, limit: float | None, seconds: float) -> int:
-    """The steps of the next round: a sixtieth of all, as far as that is known."""
-    choices = []
-    if total is not None:
-        choices.append(min(max(FIRST_ROUND, total // ROUNDS), max(1, total - done)))
-    if limit is not None:
-        pace = done / max(seconds, 1e-9)
-        choices.append(max(FIRST_ROUND, int(pace * limit / ROUNDS)) if done else FIRST_ROUND)
-    return min(choices)
-
-
-def _copy_weights(network: Any) -> dict[str, Any]:
-    """The weights as they are now, without a state that is carried from batch to batch."""
-    state = network.named_state()
-    return {path: array for path, array in state.items() if path not in ("hidden", "memory")}
+    return fitted

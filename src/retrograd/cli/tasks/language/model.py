@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +12,10 @@ from .... import models
 from ....data.sequences import cut_windows
 from ....data.text import Characters, load_vocabulary
 from ....errors import FileFormatError
-from ....losses import cross_entropy
 from ....nn import Module
 from ....ops import random
-from ....optim import SGD
 from ....train.saving import load_model, load_model_info, save_model
-from ....train.trainer import Trainer
+from .. import rounds
 
 NumpyArray = np.ndarray[Any, Any]
 
@@ -111,15 +108,4 @@ def cut_for_measuring(network: Module, numbers: NumpyArray) -> tuple[NumpyArray,
 
 def measure_bits(model: Any, numbers: NumpyArray) -> float:
     """Bits for each character of a text, each predicted from those before it in its window."""
-    trainer = Trainer(model, cross_entropy, SGD(0.0))
-    return as_bits(trainer.evaluate(*cut_for_measuring(model, numbers), batch_size=64)["loss"])
-
-
-def as_bits(nats: float) -> float:
-    """A cross-entropy in bits.
-
-    Example:
-        >>> as_bits(math.log(2.0))
-        1.0
-    """
-    return nats / math.log(2.0)
+    return rounds.measure_bits(model, *cut_for_measuring(model, numbers))

@@ -13,8 +13,9 @@ from ....errors import ArgumentError
 from ....ops import random
 from ...progress import show_share
 from ...run import INTERRUPTED, Output, count, quote, shorten_list
+from ..rounds import Fit
 from ..task import TrainRequest
-from .fit import LanguageFit, choose_epochs, choose_language_recipe, fit_language
+from .fit import choose_epochs, choose_language_recipe, fit_language
 from .model import LanguageModel, measure_bits
 
 NETWORKS = ("gpt", "lstm")
@@ -121,7 +122,7 @@ def _make_report(
     data: str,
     corpus: Corpus,
     recipe: dict[str, Any],
-    fitted: LanguageFit,
+    fitted: Fit,
     scores: dict[str, float],
     sizes: dict[str, int],
     seed: int,

@@ -1,0 +1,1 @@
+"""Encoders of texts, pretrained on hidden tokens."""

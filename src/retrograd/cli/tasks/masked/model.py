@@ -1,0 +1,92 @@
+"""A pretrained encoder: the network, its vocabulary, and how it was trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .... import losses, models, optim
+from ....data.text import Symbols, load_vocabulary
+from ....errors import FileFormatError
+from ....train.saving import load_model, load_model_info, save_model
+from ....train.trainer import Trainer
+from ..rounds import as_bits
+from .fit import cut_and_mask
+
+NumpyArray = np.ndarray[Any, Any]
+
+SECTION = "masked"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskedModel:
+    """An encoder that finds hidden tokens.
+
+    Args:
+        network: a MaskedLanguageModel.
+        vocabulary: its characters or words.
+        report: how it was trained and tested, as plain values.
+    """
+
+    network: models.MaskedLanguageModel
+    vocabulary: Symbols
+    report: dict[str, Any]
+
+    @property
+    def noun(self) -> str:
+        """What a token is: "character" or "word"."""
+        return self.vocabulary.kind.removesuffix("s")
+
+    def save(self, path: str) -> None:
+        """Write the model directory, whole or not at all."""
+        section = {
+            "version": VERSION,
+            "vocabulary": self.vocabulary.describe(),
+            "report": self.report,
+        }
+        save_model(self.network, path, extra={SECTION: section})
+
+
+def load_masked_model(path: str) -> MaskedModel:
+    """Read a directory that `retrograd train --task masked` wrote.
+
+    Raises:
+        FileFormatError: not such a directory, damaged, or of a later version.
+    """
+    found = load_model_info(path)
+    section = found.extra.get(SECTION)
+    if not isinstance(section, dict):
+        raise FileFormatError(
+            f"{path!r} holds a {found.model_class}, but no encoder that was pretrained.",
+            fix="give a directory that `retrograd train --task masked` wrote",
+        )
+    if section.get("version") != VERSION:
+        raise FileFormatError(
+            f"The encoder in {path!r} has the version {section.get('version')!r}; this retrograd "
+            f"reads {VERSION}.",
+            fix="install the version of retrograd that wrote it, or train it again",
+        )
+    vocabulary, report = load_vocabulary(section.get("vocabulary")), section.get("report")
+    network = load_model(path)
+    if not isinstance(vocabulary, Symbols) or not isinstance(report, dict):
+        raise FileFormatError(
+            f"The section {SECTION!r} of {path!r} is damaged.", fix="train the encoder again"
+        )
+    fits = isinstance(network, models.MaskedLanguageModel)
+    if not fits or network.vocabulary != len(vocabulary):
+        raise FileFormatError(
+            f"The network in {path!r} does not know its {len(vocabulary)} tokens.",
+            fix="train the encoder again: its files do not belong together",
+        )
+    return MaskedModel(network, vocabulary, report)
+
+
+def measure_masked(network: models.MaskedLanguageModel, numbers: NumpyArray) -> dict[str, float]:
+    """Bits and accuracy at hidden tokens of a text, and how many these are."""
+    masked = cut_and_mask(numbers, network.vocabulary, network.encoder.context)
+    trainer = Trainer(network, losses.cross_entropy, optim.SGD(0.0), ["accuracy"])
+    found = trainer.evaluate(masked.inputs, masked.targets, 64, masked.weights)
+    return {"bits": as_bits(found["loss"]), "accuracy": found["accuracy"]}
