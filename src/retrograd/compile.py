@@ -116,6 +116,7 @@ class CompiledFunction:
             if any(isinstance(leaf.value, Tracer) for leaf in call.leaves):
                 return self.function(*arguments, **keywords)
             program, call = self._find(call, arguments, keywords)
+            program.staged.check_owners(call)
             if key is not None and Binding.can_bind(call, program.staged):
                 binding = self._bind(key, call, program, arguments)
                 del call  # it holds the Arrays, and what somebody holds is not written over
@@ -177,6 +178,7 @@ class CompiledFunction:
         from .series import Series
 
         program, call = self._look_up(arguments, {})
+        program.staged.check_owners(call)
         code = native.get_program(program.staged.graph)
         if code.poison or not Binding.has_places(call, program.staged):
             return None

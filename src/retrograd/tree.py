@@ -30,6 +30,12 @@ class Stateful:
         """The path of this object when it is the argument `name` of a transformed function."""
         return name
 
+    def check_owner(self, model: Any) -> None:
+        """An error if what this object holds belongs to another Module."""
+
+    def set_owner(self, model: Any) -> None:
+        """Say which Module what this object holds belongs to."""
+
     def row_tables(self) -> dict[str, int | None]:
         """The attributes whose gradient is a RowGradient, and a row of each that has none."""
         return {}

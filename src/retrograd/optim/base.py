@@ -12,22 +12,21 @@ from .. import tree
 from ..errors import (
     ArgumentError,
     ArgumentTypeError,
-    DTypeError,
     RetrogradError,
-    ShapeError,
     StateError,
 )
-from ..ir import ArrayType
-from ..ops.promotion import as_array, convert
-from ..ops.row_gradient import RowGradient, check_rows
 from ..ops.table_rows import put_rows, take_rows
-from ..staging import NeedsState
+from ..staging import NeedsState, describe_owner
 from ..trace import Array, Tracer
 from ..tree import Stateful
+from .naming import name_gradients, name_parameters
 from .rows import is_row_gradient
 
 Tree = Any
 Schedule = Callable[[Array], Any]
+
+INTERNAL = ("_path", "_level", "_version", "_owner", "_updated")
+"""Attributes that are no part of an Optimizer's state."""
 
 
 class Transform:
@@ -95,7 +94,8 @@ class Optimizer(Stateful):
     """Updates the parameters of a model from gradients, and holds the state for it.
 
     Made by `optim.SGD`, `optim.Adam`, ..., or by `optim.chain`. The state is made at the first
-    update. Pass the Optimizer to a compiled function together with the model.
+    update, and belongs to that model: another one needs an Optimizer of its own, or a new state
+    (`optimizer.init(other)`). Pass the Optimizer to a compiled function together with the model.
 
     Args:
         transform: the pure rule.
@@ -118,19 +118,52 @@ class Optimizer(Stateful):
             self.set_learning_rate(value)
             return
         if name == "state":
+            self.__dict__["_owner"] = None  # nobody knows which model a new state is for
             for leaf in tree.leaves(value):
                 if isinstance(leaf, Array) and not isinstance(leaf, Tracer):
                     leaf.owner = (weakref.ref(self), "state")
         self.__dict__[name] = value
         self.__dict__["_version"] = self.__dict__.get("_version", 0) + 1
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in INTERNAL}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.state = state["state"]  # a copy owns its Arrays
 
     def state_items(self) -> list[tuple[str, Any, bool]]:
-        internal = ("_path", "_level", "_version")
-        return [(k, v, False) for k, v in self.__dict__.items() if k not in internal]
+        return [(k, v, False) for k, v in self.__dict__.items() if k not in INTERNAL]
+
+    def check_owner(self, model: Any) -> None:
+        """An error if the state was made for another Module."""
+        owner = self.__dict__.get("_owner")
+        if self.state is not None and owner is not None and owner() is not model:
+            found = owner()
+            raise StateError(
+                f"The state of this {type(self).__name__} belongs to another model "
+                f"({describe_owner(found)}): its momentum would be carried on.",
+                fix="use one Optimizer for each model, or begin anew with optimizer.init(model); "
+                "to go on with a copy of the model, copy both: copy.deepcopy((model, optimizer))",
+            )
+
+    def set_owner(self, model: Any) -> None:
+        """Say which Module the state belongs to."""
+        self.__dict__["_owner"] = weakref.ref(model)
+
+    def _claim(self, parameters: Any) -> None:
+        """Remember what is updated; that a copy is traced with is checked when it is run."""
+        if is_object(self):
+            if is_object(parameters):
+                self.set_owner(parameters)
+        elif isinstance(parameters, Stateful) and (
+            self.__dict__.setdefault("_updated", parameters) is not parameters
+        ):
+            raise StateError(
+                f"One {type(self).__name__} updates two models in one program, and has the state "
+                "of one.",
+                fix="use one Optimizer for each model, or hold both in one Module",
+            )
 
     def init(self, parameters: Tree) -> None:
         """Make the state for these parameters (a Module or a tree of Arrays).
@@ -140,8 +173,10 @@ class Optimizer(Stateful):
             >>> optimizer = optim.Adam()
             >>> optimizer.init(nn.Linear(2, 3))
         """
-        _, named = _name_parameters(parameters)
+        _, named = name_parameters(parameters)
         self.state = self.transform.init(named)
+        if is_object(self) and is_object(parameters):
+            self.set_owner(parameters)
         if self._pending_rate is not None:
             rate, self._pending_rate = self._pending_rate, None
             self.set_learning_rate(rate)
@@ -159,6 +194,7 @@ class Optimizer(Stateful):
         Raises:
             ArgumentError: the trees do not have the same structure.
             ShapeError: a gradient does not have its parameter's shape.
+            StateError: the state belongs to another model.
 
         Example:
             >>> import retrograd as rg
@@ -169,8 +205,10 @@ class Optimizer(Stateful):
             >>> float(new["w"])
             0.5
         """
-        leaves, named = _name_parameters(parameters)
-        given = _name_gradients(parameters, gradients, leaves, named)
+        if is_object(parameters):
+            self.check_owner(parameters)
+        leaves, named = name_parameters(parameters)
+        given = name_gradients(parameters, gradients, leaves, named)
         if self.state is None:
             if any(isinstance(leaf, Tracer) for leaf in named.values()):
                 raise NeedsState(self, named)
@@ -184,6 +222,7 @@ class Optimizer(Stateful):
         new = {path: _add_update(path, named[path], updates[path]) for path in named}
         by_id = {id(named[path]): new[path] for path in named}
         self.state = state
+        self._claim(parameters)
         if hasattr(parameters, "replace_arrays"):
             parameters.replace_arrays(by_id)
             return parameters
@@ -233,6 +272,11 @@ class Optimizer(Stateful):
             return f"{type(self).__name__}(...)"
 
 
+def is_object(value: Any) -> bool:
+    """Whether this is a Module or Optimizer itself, and no copy that a function is traced with."""
+    return isinstance(value, Stateful) and "_path" not in value.__dict__
+
+
 def check_number(name: str, value: Any) -> float:
     """A number as a float; an error if it is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number, Array)):
@@ -266,67 +310,6 @@ def check_rate(value: Any) -> float:
     if not np.isfinite(number) or number < 0:
         raise ArgumentError(f"A learning rate is a number of at least 0, received {value!r}.")
     return number
-
-
-def _name_parameters(parameters: Any) -> tuple[list[Array], dict[str, Array]]:
-    """The leaves, and each different one under its first path (tied ones count once)."""
-    source = parameters.parameters() if hasattr(parameters, "parameters") else parameters
-    leaves = tree.leaves(source)
-    named: dict[str, Array] = {}
-    seen: set[int] = set()
-    for path, leaf in zip(tree.paths(source), leaves, strict=True):
-        if not isinstance(leaf, Array):
-            raise ArgumentTypeError(
-                f"An Optimizer updates Arrays; {path!r} is {type(leaf).__name__}.",
-                fix="pass the Module, or a tree of rg.array(...)",
-            )
-        if not leaf.type.floating:
-            raise DTypeError(
-                f"An Optimizer updates floating Arrays; {path!r} is {leaf.type}.",
-                fix="write 1.0 in the place of 1, or convert with .astype('float32')",
-            )
-        if id(leaf) not in seen:
-            seen.add(id(leaf))
-            named[path] = leaf
-    return leaves, named
-
-
-def _name_gradients(
-    parameters: Any, gradients: Tree, leaves: list[Array], named: dict[str, Array]
-) -> dict[str, Array | RowGradient]:
-    source = parameters.parameters() if hasattr(parameters, "parameters") else parameters
-    found, structure = tree.flatten(gradients, is_row_gradient)
-    names = tree.paths(gradients, is_row_gradient)
-    if tree.flatten(source)[1] != structure:
-        raise ArgumentError(
-            "The gradients do not have the tree of the parameters: parameters "
-            f"{tree.paths(source)[:8]}, gradients {names[:8]}.",
-            fix="pass the gradients that value_and_grad gave for the same model",
-        )
-    by_path = dict(zip(names, found, strict=True))
-    given: dict[str, Array | RowGradient] = {}
-    for path, parameter in named.items():
-        gradient, wanted = by_path[path], parameter.type
-        if is_row_gradient(gradient):
-            if gradient.rows.type.shape[1:] != wanted.shape[1:] or not wanted.shape:
-                raise ShapeError(
-                    f"The gradient of {path!r} has rows of shape {gradient.rows.type.shape[1:]}, "
-                    f"the parameter is {wanted}."
-                )
-            checked = check_rows(gradient, wanted.shape[0])
-            given[path] = RowGradient(checked.indices, convert(checked.rows, wanted.dtype))
-        else:
-            given[path] = _fit(path, as_array(gradient), wanted)
-    return given
-
-
-def _fit(path: str, gradient: Array, wanted: ArrayType) -> Array:
-    if gradient.type.shape != wanted.shape:
-        raise ShapeError(
-            f"The gradient of {path!r} has shape {gradient.type.shape}, the parameter "
-            f"{wanted.shape}."
-        )
-    return convert(gradient, wanted.dtype)
 
 
 def _find(state: Tree, name: str) -> Array:

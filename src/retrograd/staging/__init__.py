@@ -12,7 +12,7 @@ from .describe import Call, Leaf, Template, describe
 from .needs_state import NeedsState
 from .results import build_result, describe_result
 from .retraces import Retrace, TraceHistory
-from .stage import Staged, trace
+from .stage import Staged, describe_owner, trace
 
 __all__ = [
     "AMBIENT",
@@ -26,6 +26,7 @@ __all__ = [
     "TraceHistory",
     "build_result",
     "describe",
+    "describe_owner",
     "describe_result",
     "find_place",
     "register_ambient",

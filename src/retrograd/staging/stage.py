@@ -31,6 +31,14 @@ class Staged:
     change_outputs: list[int]
     ambient_outputs: list[tuple[int, int]]
     static_changes: list[tuple[int, str, Any]]
+    updates: list[tuple[int, int]]  # each Optimizer among the objects, and the Module it updates
+
+    def check_owners(self, call: Call) -> None:
+        """An error if an Optimizer holds the state of another Module than it will update."""
+        objects = call.description.objects
+        for optimizer, model in self.updates:
+            objects[optimizer].check_owner(objects[model])
+            objects[optimizer].set_owner(objects[model])
 
     def inputs(self, call: Call) -> list[Array]:
         """The values of the program's inputs for a call of the same structure."""
@@ -50,6 +58,7 @@ class Staged:
             setattr(call.description.objects[index], name, value)
         for index, position in self.ambient_outputs:
             AMBIENT[index].write(outputs[position])
+        self.check_owners(call)  # a new state has no owner
 
 
 Select = Callable[[Leaf], bool]
@@ -195,7 +204,19 @@ def _trace_with(
         change_outputs=change_outputs,
         ambient_outputs=ambient_outputs,
         static_changes=static_changes,
+        updates=_find_updates(builder),
     )
+
+
+def _find_updates(builder: Builder) -> list[tuple[int, int]]:
+    """The Optimizers that the function used, and what each updates."""
+    numbers = {id(copy): index for index, copy in builder.copies.items()}
+    found = []
+    for index, copy in builder.copies.items():
+        updated = copy.__dict__.get("_updated")
+        if id(updated) in numbers:
+            found.append((index, numbers[id(updated)]))
+    return found
 
 
 def _drop_unused(

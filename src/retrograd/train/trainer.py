@@ -83,6 +83,7 @@ class Trainer:
                 f"optimizer is an Optimizer, received {optimizer!r}.",
                 fix="pass for example optimizer=rg.optim.Adam(learning_rate=1e-3)",
             )
+        optimizer.check_owner(model)
         self.model = model
         self.optimizer = optimizer
         self.objective = find_objective(loss, loss_options)
