@@ -26,12 +26,16 @@ def train(
         Optional[str],  # noqa: UP045
         typer.Option(
             help="classification or regression (by default decided from the target), language, "
-            "forecast, masked or tags."
+            "forecast, masked, tags or text."
         ),
     ] = None,
     text: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="COLUMN", help="tags: the column of the words.", show_default=False),
+        typer.Option(
+            metavar="COLUMN",
+            help="text: the column of the texts; tags: that of the words.",
+            show_default=False,
+        ),
     ] = None,
     drop: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -58,7 +62,7 @@ def train(
     ] = None,
     network: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="language: gpt or lstm.", show_default="gpt"),
+        typer.Option(help="language: gpt or lstm; text: ngrams or gru.", show_default="the first"),
     ] = None,
     tokens: Annotated[
         Optional[str],  # noqa: UP045
@@ -91,6 +95,7 @@ def train(
       retrograd train novels --task masked --out encoder --minutes 8
       retrograd train sales.csv --task forecast --target sold --horizon 24 --out model
       retrograd train words.conll --task tags --out model
+      retrograd train reviews.csv --task text --target score --out model
     """
     from .destination import check_destination
     from .tasks import check_options, find_task

@@ -67,7 +67,7 @@ class LinearBaseline:
 
     def predict_probabilities(self, x: Floats) -> Floats:
         """Class probabilities, (rows, classes)."""
-        return np.exp(_log_softmax(self.outputs(x)))
+        return np.exp(log_softmax(self.outputs(x)))
 
 
 def fit_majority(y: Floats, classes: int) -> ConstantBaseline:
@@ -152,7 +152,7 @@ def fit_logistic(
 
     def evaluate(flat: Floats) -> tuple[float, Floats]:
         weights, bias = _split_parameters(flat, features, classes)
-        log_probabilities = _log_softmax(x @ weights + bias)
+        log_probabilities = log_softmax(x @ weights + bias)
         loss = -float(log_probabilities[is_class > 0].sum()) + 0.5 * penalty * float(
             (weights * weights).sum()
         )
@@ -234,7 +234,8 @@ def _split_parameters(flat: Floats, features: int, classes: int) -> tuple[Floats
     return flat[: features * classes].reshape(features, classes), flat[features * classes :]
 
 
-def _log_softmax(logits: Floats) -> Floats:
+def log_softmax(logits: Floats) -> Floats:
+    """The logarithms of probabilities, (rows, classes)."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     result: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return result

@@ -96,7 +96,7 @@ class Bytes(Vocabulary):
         return 256 + len(SPECIAL)
 
     def encode(self, text: str, ends: bool = False) -> NumpyArray:
-        content = np.frombuffer(_check_text(text).encode("utf-8", "replace"), np.uint8)
+        content = np.frombuffer(check_text(text).encode("utf-8", "replace"), np.uint8)
         return self._with_ends(content.astype(np.int32) + len(SPECIAL), ends)
 
     def decode(self, numbers: Iterable[Any]) -> str:
@@ -135,7 +135,7 @@ class Symbols(Vocabulary):
 
     def encode(self, text: str, ends: bool = False) -> NumpyArray:
         number_of, unknown = self._number_of, self.unknown
-        numbers = [number_of.get(symbol, unknown) for symbol in self.cut(_check_text(text))]
+        numbers = [number_of.get(symbol, unknown) for symbol in self.cut(check_text(text))]
         return self._with_ends(numbers, ends)
 
     def decode(self, numbers: Iterable[Any]) -> str:
@@ -170,7 +170,7 @@ class Characters(Symbols):
             texts: what is counted.
             at_least: how often a character must occur.
         """
-        counts = Counter("".join(_check_text(text) for text in texts))
+        counts = Counter("".join(check_text(text) for text in texts))
         return Characters(sorted(symbol for symbol, n in counts.items() if n >= at_least))
 
 
@@ -201,7 +201,7 @@ class Words(Symbols):
             most: how many words at the most; None for all.
             at_least: how often a word must occur.
         """
-        counts = Counter(symbol for text in texts for symbol in Words.cut(_check_text(text)))
+        counts = Counter(symbol for text in texts for symbol in Words.cut(check_text(text)))
         frequent = [symbol for symbol, n in counts.items() if n >= at_least]
         return Words(sorted(frequent, key=lambda symbol: (-counts[symbol], symbol))[:most])
 
@@ -254,11 +254,11 @@ class Subwords(Vocabulary):
             initial_alphabet=package.pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
-        tokenizer.train_from_iterator([_check_text(text) for text in texts], trainer)
+        tokenizer.train_from_iterator([check_text(text) for text in texts], trainer)
         return Subwords(tokenizer)
 
     def encode(self, text: str, ends: bool = False) -> NumpyArray:
-        numbers = self.tokenizer.encode(_check_text(text), add_special_tokens=False).ids
+        numbers = self.tokenizer.encode(check_text(text), add_special_tokens=False).ids
         return self._with_ends(numbers, ends)
 
     def decode(self, numbers: Iterable[Any]) -> str:
@@ -284,15 +284,23 @@ def load_vocabulary(description: Any) -> Vocabulary:
             return Bytes()
         for symbols in (Characters, Words):
             if kind == symbols.kind:
-                listed = description["symbols"]
-                if not isinstance(listed, list) or not all(isinstance(s, str) for s in listed):
-                    raise TypeError("symbols are strings")
-                return symbols(listed)
+                return symbols(_read_symbols(description))
+        if kind == "ngrams":
+            from .ngrams import NGrams  # it builds on this module
+
+            return NGrams(_read_symbols(description), description["longest"])
         if kind == Subwords.kind:
             return Subwords(_read_tokenizer(description["tokenizer"]))
-    except (KeyError, TypeError, ValueError, DataError) as error:
+    except (KeyError, TypeError, ValueError, ArgumentError, DataError) as error:
         raise FileFormatError(f"The vocabulary is damaged: {error}.") from None
     raise FileFormatError(f"There is no vocabulary of the kind {kind!r}.")
+
+
+def _read_symbols(description: dict[str, Any]) -> list[str]:
+    listed = description["symbols"]
+    if not isinstance(listed, list) or not all(isinstance(symbol, str) for symbol in listed):
+        raise TypeError("symbols are strings")
+    return listed
 
 
 def _read_tokenizer(description: Any) -> Any:
@@ -327,7 +335,8 @@ def read_text(path: str | os.PathLike[str]) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _check_text(text: Any) -> str:
+def check_text(text: Any) -> str:
+    """The text, if it is one."""
     if not isinstance(text, str):
         raise ArgumentTypeError(f"expected a string, received {type(text).__name__}.")
     return text

@@ -6,6 +6,7 @@ from .gpt import GPT
 from .sampling import sample
 from .sequence_tagger import SequenceTagger
 from .text_encoder import EncoderClassifier, MaskedLanguageModel, TextEncoder
+from .text_classifier import TextClassifier, TokenEmbedding
 
 __all__ = [
     "GPT",
@@ -13,7 +14,9 @@ __all__ = [
     "EncoderClassifier",
     "MaskedLanguageModel",
     "SequenceTagger",
+    "TextClassifier",
     "TextEncoder",
+    "TokenEmbedding",
     "generate",
     "sample",
     "stream",

@@ -21,6 +21,7 @@ TASKS = {
     "forecast": "forecast.task:ForecastTask",
     "masked": "masked.task:MaskedTask",
     "tags": "tags.task:TagsTask",
+    "text": "text.task:TextTask",
 }
 """Where each task is, by the section that its models have; imported when it is needed."""
 

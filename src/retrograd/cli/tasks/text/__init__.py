@@ -1,0 +1,1 @@
+"""Texts: the class that each of them belongs to."""

@@ -1,0 +1,114 @@
+"""A trained classifier of texts: the network, its vocabulary and its classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .... import models
+from ....data.target_encoders import ClassTarget, target_from_json
+from ....data.text import Vocabulary, load_vocabulary
+from ....errors import FileFormatError
+from ....train.saving import load_model, load_model_info, save_model
+from ..networks import find_probabilities
+from .fit import find_logits
+
+NumpyArray = np.ndarray[Any, Any]
+
+SECTION = "text"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextModel:
+    """A network that tells the classes of texts.
+
+    Args:
+        network: tokens to logits.
+        vocabulary: texts to tokens.
+        target: the column of classes, and the classes.
+        column: the column of texts.
+        longest: tokens that are read of a text.
+        report: how it was trained and tested, as plain values.
+    """
+
+    network: models.TextClassifier
+    vocabulary: Vocabulary
+    target: ClassTarget
+    column: str
+    longest: int
+    report: dict[str, Any]
+
+    def encode(self, texts: Sequence[str]) -> list[NumpyArray]:
+        """The tokens of each text."""
+        return encode_texts(self.vocabulary, texts, self.longest)
+
+    def find_probabilities(self, rows: Sequence[NumpyArray]) -> NumpyArray:
+        """The probability of each class, (rows, classes)."""
+        return find_probabilities(find_logits(self.network, rows))
+
+    def save(self, path: str) -> None:
+        """Write the model directory, whole or not at all."""
+        section = {
+            "version": VERSION,
+            "vocabulary": self.vocabulary.describe(),
+            "target": self.target.to_json(),
+            "column": self.column,
+            "longest": self.longest,
+            "report": self.report,
+        }
+        save_model(self.network, path, extra={SECTION: section})
+
+
+def encode_texts(
+    vocabulary: Vocabulary, texts: Sequence[str], longest: int
+) -> list[NumpyArray]:
+    """The tokens of each text, the first `longest` of them."""
+    return [vocabulary.encode(text)[:longest] for text in texts]
+
+
+def load_text_model(path: str) -> TextModel:
+    """Read a directory that `retrograd train --task text` wrote.
+
+    Raises:
+        FileFormatError: not such a directory, damaged, or of a later version.
+    """
+    found = load_model_info(path)
+    section = found.extra.get(SECTION)
+    if isinstance(section, dict) and section.get("version") != VERSION:
+        raise FileFormatError(
+            f"The classifier of texts in {path!r} has the version {section.get('version')!r}; "
+            f"this retrograd reads {VERSION}.",
+            fix="install the version of retrograd that wrote it, or train it again",
+        )
+    try:
+        assert isinstance(section, dict)
+        vocabulary = load_vocabulary(section["vocabulary"])
+        target, column = target_from_json(section["target"]), section["column"]
+        longest, report = section["longest"], dict(section["report"])
+        if not isinstance(target, ClassTarget) or not isinstance(column, str):
+            raise TypeError("a column is named by a string, and the target has classes")
+        if isinstance(longest, bool) or not isinstance(longest, int) or longest < 1:
+            raise TypeError("longest is a whole number from 1 on")
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, FileFormatError):
+            raise
+        raise FileFormatError(
+            f"The section {SECTION!r} of {path!r} is damaged ({type(error).__name__}: {error}).",
+            fix="train the model again",
+        ) from None
+    network = load_model(path)
+    if (
+        not isinstance(network, models.TextClassifier)
+        or network.classes != len(target.classes)
+        or network.encoder.vocabulary < len(vocabulary)
+    ):
+        raise FileFormatError(
+            f"The network in {path!r} does not take {len(vocabulary)} tokens to "
+            f"{len(target.classes)} classes.",
+            fix="train the model again: its files do not belong together",
+        )
+    return TextModel(network, vocabulary, target, column, longest, report)

@@ -1,0 +1,120 @@
+"""The choice of a network for texts, by how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from .... import models
+from ....data.ngrams import NGrams
+from ....data.text import Vocabulary, Words
+
+NETWORKS = ("ngrams", "gru")
+MANY_TEXTS = 20_000
+MOST_SYMBOLS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class TextRecipe:
+    """How a classifier of texts is built and trained.
+
+    Args:
+        network: "ngrams", an embedding of words and pairs of words, or "gru", which reads words in
+            their order.
+        features: the length of the vector of a token.
+        recurrent_features: the size of the GRU in each direction; 0 for none.
+        pooling: how the vectors of a text become one.
+        dropout: the probability that a pooled value is left out of a step.
+        token_dropout: the probability that a token is left out of a step.
+        weight_decay: decoupled, of AdamW.
+        learning_rate: of AdamW, the highest.
+        batch_size: texts in a step.
+        epochs: at most so many; the learning rate falls to nearly 0 over them.
+        patience: stop after so many epochs without a better validation loss.
+        longest: tokens of a text; what follows is cut off.
+        refit: whether all rows are learned at the end, in as many epochs.
+    """
+
+    network: str
+    features: int
+    recurrent_features: int
+    pooling: tuple[str, ...]
+    dropout: float
+    token_dropout: float
+    weight_decay: float
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    patience: int
+    longest: int
+    refit: bool
+
+    def make_vocabulary(self, texts: Sequence[str]) -> Vocabulary:
+        """The tokens of the training part.
+
+        Raises:
+            DataError: there are none.
+        """
+        at_least = 2 if len(texts) >= 100 else 1
+        if self.network == "ngrams":
+            return NGrams.of(*texts, longest=2, most=MOST_SYMBOLS, at_least=at_least)
+        return Words.of(*texts, most=MOST_SYMBOLS, at_least=at_least)
+
+    def make_network(self, vocabulary: int, classes: int) -> models.TextClassifier:
+        """The network with its first weights."""
+        encoder = models.TokenEmbedding(vocabulary, self.features, self.recurrent_features)
+        return models.TextClassifier(
+            encoder, classes, self.pooling, self.dropout, self.token_dropout
+        )
+
+    def describe(self, vocabulary: int, classes: int) -> str:
+        """The network in words."""
+        tokens = "words and pairs of words" if self.network == "ngrams" else "words"
+        gru = f" -> GRU {self.recurrent_features} both ways" if self.recurrent_features else ""
+        pooling = " and ".join(self.pooling)
+        return (
+            f"{vocabulary - 4:,} {tokens} -> {self.features}{gru} -> {pooling} over the text -> "
+            f"{classes} classes, dropout {self.dropout:g}, {self.token_dropout:g} of tokens"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as a plain dict."""
+        return asdict(self)
+
+
+def choose_text_recipe(network: str, texts: int, epochs: int | None = None) -> TextRecipe:
+    """Choose network and training by the number of texts to train on.
+
+    Args:
+        network: "ngrams" or "gru".
+        texts: of the training part.
+        epochs: at most so many, if the user says so.
+
+    Example:
+        >>> choose_text_recipe("ngrams", 2_600).batch_size
+        32
+    """
+    is_small = texts < MANY_TEXTS
+    # Small sets need small batches, so that an epoch has some steps.
+    batch_size = int(np.clip(2 ** round(np.log2(max(texts, 1) / 100)), 4, 64))
+    is_gru = network == "gru"
+    steps = -(-texts // batch_size)
+    limit = int(np.clip(800 // steps, 6, 60))
+    return TextRecipe(
+        network=network,
+        features=48 if is_gru else 32,
+        recurrent_features=32 if is_gru else 0,
+        pooling=("mean", "max") if is_gru else ("mean",),
+        dropout=0.5,
+        token_dropout=0.2 if is_gru else 0.3,
+        weight_decay=0.01,
+        learning_rate=2e-3 if is_gru else 5e-3,
+        batch_size=batch_size,
+        epochs=limit if epochs is None else epochs,
+        patience=max(2, limit // 4),
+        longest=512 if is_gru else 2048,
+        refit=is_small,
+    )
