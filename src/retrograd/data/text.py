@@ -292,8 +292,14 @@ def load_vocabulary(description: Any) -> Vocabulary:
         if kind == Subwords.kind:
             return Subwords(_read_tokenizer(description["tokenizer"]))
     except (KeyError, TypeError, ValueError, ArgumentError, DataError) as error:
-        raise FileFormatError(f"The vocabulary is damaged: {error}.") from None
-    raise FileFormatError(f"There is no vocabulary of the kind {kind!r}.")
+        raise FileFormatError(
+            f"The vocabulary is damaged ({type(error).__name__}: {error}).",
+            fix="train the model again",
+        ) from None
+    raise FileFormatError(
+        f"There is no vocabulary of the kind {kind!r:.60}.",
+        fix="it may come from a newer version of retrograd; else train the model again",
+    )
 
 
 def _read_symbols(description: dict[str, Any]) -> list[str]:

@@ -63,7 +63,8 @@ def read_labelled_texts(table: Table, target: str, column: str | None = None) ->
 
     Example:
         >>> table = Table.from_columns(
-        ...     {"said": ["good and warm", "bad and cold"] * 9, "mood": ["up", "down"] * 9})
+        ...     {"said": ["good and warm", "bad and cold"] * 9, "mood": ["up", "down"] * 9}
+        ... )
         >>> read_labelled_texts(table, "mood").column
         'said'
     """
@@ -85,7 +86,9 @@ def read_labelled_texts(table: Table, target: str, column: str | None = None) ->
             f"No row of {table.source} has both a text in {column!r} and a value of {target!r}.",
             fix="Give rows with both.",
         )
-    feature = ColumnDecision(column, "categorical", "the texts")  # rows with one text belong together
+    feature = ColumnDecision(
+        column, "categorical", "the texts"
+    )  # rows with one text belong together
     plan = ColumnPlan(found.target, (feature,))
     return LabelledTexts(table.rows(kept), plan, column, reason, tuple(notes))
 

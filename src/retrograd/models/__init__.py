@@ -5,8 +5,8 @@ from .generation import generate, stream
 from .gpt import GPT
 from .sampling import sample
 from .sequence_tagger import SequenceTagger
-from .text_encoder import EncoderClassifier, MaskedLanguageModel, TextEncoder
 from .text_classifier import TextClassifier, TokenEmbedding
+from .text_encoder import EncoderClassifier, MaskedLanguageModel, TextEncoder
 
 __all__ = [
     "GPT",

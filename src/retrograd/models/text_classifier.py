@@ -168,7 +168,7 @@ class TextClassifier(Layer):
 
     def __init__(
         self,
-        encoder: Layer,
+        encoder: Any,
         classes: int,
         pooling: str | Sequence[str] = "mean",
         dropout: float = 0.2,

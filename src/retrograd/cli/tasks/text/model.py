@@ -63,9 +63,7 @@ class TextModel:
         save_model(self.network, path, extra={SECTION: section})
 
 
-def encode_texts(
-    vocabulary: Vocabulary, texts: Sequence[str], longest: int
-) -> list[NumpyArray]:
+def encode_texts(vocabulary: Vocabulary, texts: Sequence[str], longest: int) -> list[NumpyArray]:
     """The tokens of each text, the first `longest` of them."""
     return [vocabulary.encode(text)[:longest] for text in texts]
 

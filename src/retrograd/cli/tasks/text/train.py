@@ -185,9 +185,10 @@ def measure(
     rows = encode_texts(learned.vocabulary, test, recipe.longest)
     found = find_probabilities(find_logits(learned.network, rows))
     train, known = [texts[row] for row in split.train], labels[split.train]
+    linear = predict_by_rarity(train, known, classes, test)
     scores = {
         "network": score_classes(found, goal),
-        "linear model on tf-idf": score_classes(predict_by_rarity(train, known, classes, test), goal),
+        "linear model on tf-idf": score_classes(linear, goal),
         "most frequent class": score_classes(
             fit_majority(known, classes).predict_probabilities(np.zeros((len(goal), 0))), goal
         ),
@@ -198,7 +199,7 @@ def measure(
 def predict_by_rarity(
     train: Sequence[str], labels: NumpyArray, classes: int, test: Sequence[str]
 ) -> NumpyArray:
-    """Probabilities by a linear model on the tf-idf of words and pairs of words, (test, classes)."""
+    """What a linear model on the tf-idf of words and pairs of words says, (test, classes)."""
     vocabulary = NGrams.of(*train, most=MOST_SYMBOLS, at_least=2 if len(train) >= 100 else 1)
     rows = [vocabulary.encode(text) for text in train]
     rarity = weigh_by_rarity(rows, len(vocabulary))
@@ -217,7 +218,7 @@ def _show_data(
 ) -> None:
     output.say(f"{path}: {count(len(data.table), 'row')}, {count(len(names), 'column')}")
     output.say(f"Texts: column {data.column!r} ({data.reason})")
-    output.say(f"Target: column {data.target!r}, {data.plan.target.reason}")
+    output.say(f"Target: column {data.target!r}")
     others = [repr(name) for name in names if name not in (data.column, data.target)]
     if others:
         output.say(f"Not used: {shorten_list(others, 10)}")

@@ -1,0 +1,240 @@
+"""`retrograd train --task text`, and what is done with the model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retrograd.cli.main import main
+from retrograd.cli.tasks.text.batches import TextBatches, choose_lengths, fill_rows
+from retrograd.cli.tasks.text.fit import fit_texts
+from retrograd.cli.tasks.text.model import load_text_model
+from retrograd.cli.tasks.text.recipe import choose_text_recipe
+from retrograd.ops import random
+from tests.cli.helpers import Outcome, Runner, read_column, write_table
+
+Columns = dict[str, Any]
+GIVEN = ("--task", "text", "--target", "mood")
+FILLING = "the a day we went there and saw it all then came back home with them".split()
+
+
+def make_reviews(rows: int = 300, seed: int = 0) -> Columns:
+    """Texts of very different lengths; "not" turns what follows around."""
+    generator = np.random.default_rng(seed)
+    texts, moods = [], []
+    for row in range(rows):
+        words = [str(word) for word in generator.choice(FILLING, int(generator.integers(2, 40)))]
+        good = row % 2 == 0
+        turned = bool(generator.integers(0, 2))
+        word = "lovely" if good != turned else "awful"
+        words.insert(int(generator.integers(0, len(words))), f"not {word}" if turned else word)
+        texts.append(" ".join(words))
+        moods.append("good" if good else "bad")
+    return {"number": list(range(rows)), "review": texts, "mood": moods}
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reviews")
+    table = write_table(folder / "reviews.csv", make_reviews())
+    assert main(["train", str(table), *GIVEN, "--out", str(folder / "model")]) == 0
+    return folder
+
+
+def test_learns_pairs_of_words(reviews: Path, run: Runner, tmp_path: Path) -> None:
+    model = load_text_model(str(reviews / "model"))
+    assert model.column == "review" and model.target.classes == ("bad", "good")
+    assert model.report["refit"] is True and set(model.report["rows"]) == {
+        "train",
+        "validation",
+        "test",
+    }
+    assert set(model.report["test"]) == {
+        "network",
+        "linear_model_on_tf-idf",
+        "most_frequent_class",
+    }
+    new = write_table(tmp_path / "new.csv", make_reviews(100, seed=5))
+    outcome = run("evaluate", reviews / "model", new, "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["accuracy"] > 0.8 and outcome.json["rows"] == 100
+
+
+def test_predicts_in_the_order_of_the_rows(reviews: Path, run: Runner, tmp_path: Path) -> None:
+    columns = make_reviews(60, seed=7)
+    del columns["mood"]
+    columns["review"][3] = ""
+    columns["review"][4] = "zzz qqq"
+    columns["review"][5] = "lovely " * 5_000
+    new = write_table(tmp_path / "new.csv", columns)
+    out = tmp_path / "out.csv"
+    outcome = run("predict", reviews / "model", new, "--out", out, "--probabilities", "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["unknown_texts"] == 2 and outcome.json["rows"] == 60
+    whole = read_column(out, "prediction")
+    shares = [[float(x) for x in read_column(out, f"probability {c}")] for c in ("bad", "good")]
+    np.testing.assert_allclose(np.sum(shares, axis=0), 1.0, atol=1e-5)
+    assert whole == [("bad", "good")[int(g > b)] for b, g in zip(*shares)]
+    # A text has the same answer alone as among others.
+    alone = write_table(tmp_path / "one.csv", {"review": [columns["review"][9]]})
+    assert run("predict", reviews / "model", alone, "--out", out).code == 0
+    assert read_column(out, "prediction") == [whole[9]]
+
+
+def test_info_tells_about_it(reviews: Path, run: Runner) -> None:
+    outcome = run("info", reviews / "model")
+    assert outcome.code == 0 and "'review'" in outcome.out and "linear model" in outcome.out
+    assert run("info", reviews / "model", "--json").json["classes"] == ["bad", "good"]
+
+
+def test_the_same_seed_gives_the_same_model(run: Runner, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "r.csv", make_reviews(40))
+    for out in ("a", "b", "c"):
+        seed = 2 if out == "c" else 1
+        given = (*GIVEN, "--out", tmp_path / out, "--epochs", 2, "--seed", seed)
+        assert run("train", table, *given).code == 0
+    first, second, other = (
+        np.asarray(load_text_model(str(tmp_path / out)).network.head.weight) for out in "abc"
+    )
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_reads_words_in_their_order_with_a_gru(run: Runner, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "r.csv", make_reviews(40))
+    given = (*GIVEN, "--network", "gru", "--epochs", 1, "--out", tmp_path / "m", "--json")
+    outcome = run("train", table, *given)
+    assert outcome.code == 0, outcome.err
+    assert "GRU" in outcome.json["network"]
+    assert run("evaluate", tmp_path / "m", table).code == 0
+
+
+def test_many_classes_of_other_scripts(run: Runner, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    signs = [chr(0x4E00 + n) for n in range(20)]
+    texts = ["".join(generator.choice(signs, 6)) + signs[row % 20] * 2 + "。" for row in range(200)]
+    table = write_table(tmp_path / "t.csv", {"t": texts, "c": [f"k{r % 20}" for r in range(200)]})
+    given = ("--task", "text", "--target", "c", "--out", tmp_path / "m", "--json")
+    outcome = run("train", table, *given)
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["test"]["network"]["accuracy"] > 0.3
+    assert outcome.json["test"]["most_frequent_class"]["accuracy"] < 0.1
+
+
+def refuse(run: Runner, folder: Path, columns: Columns, *given: object) -> Outcome:
+    table = write_table(folder / "table.csv", columns)
+    outcome = run("train", table, *(given or GIVEN), "--out", folder / "m", "--epochs", 1)
+    assert outcome.code in (1, 2) and not (folder / "m").exists(), outcome.out
+    assert "Traceback" not in outcome.err
+    return outcome
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda c: {**c, "mood": ["good"] * 40}, "nothing to learn"),
+        (lambda c: {k: v for k, v in c.items() if k != "review"}, "--text"),
+        (lambda c: {k: v for k, v in c.items() if k != "mood"}, "no column 'mood'"),
+        (lambda c: {k: v[:1] for k, v in c.items()}, "one row"),
+        (lambda c: {k: v[:6] for k, v in c.items()}, "at least 10"),
+        (lambda c: {k: [] for k in c}, "no rows"),
+        (lambda c: {**c, "review": [""] * 40}, "--text"),
+        (lambda c: {**c, "mood": [f"m{n}" for n in range(40)]}, "too many"),
+    ],
+)
+def test_bad_tables_are_refused(
+    run: Runner, tmp_path: Path, change: Callable[[Columns], Columns], words: str
+) -> None:
+    outcome = refuse(run, tmp_path, change(make_reviews(40)))
+    assert words in outcome.err and "fix:" in outcome.err
+
+
+def test_bad_options_are_refused(run: Runner, tmp_path: Path) -> None:
+    columns = make_reviews(40)
+    assert "--text" in refuse(run, tmp_path, columns, *GIVEN, "--text", "reveiw").err
+    assert "ngrams, gru" in refuse(run, tmp_path, columns, *GIVEN, "--network", "gpt").err
+    assert "--horizon" in refuse(run, tmp_path, columns, *GIVEN, "--horizon", 3).err
+    assert "--target" in refuse(run, tmp_path, columns, "--task", "text").err
+
+
+def test_other_encodings_are_read(reviews: Path, run: Runner, tmp_path: Path) -> None:
+    table = tmp_path / "latin.csv"
+    table.write_bytes("review;mood\nqué lovely día;good\n".encode("latin-1"))
+    outcome = run("evaluate", reviews / "model", table)
+    assert outcome.code == 0 and "Latin-1" in outcome.out
+
+
+def test_evaluate_and_predict_refuse_what_does_not_fit(
+    reviews: Path, run: Runner, tmp_path: Path
+) -> None:
+    model = reviews / "model"
+    strange = write_table(tmp_path / "a.csv", {"review": ["so lovely"], "mood": ["odd"]})
+    assert "none of the 2 classes" in run("evaluate", model, strange).err
+    without = write_table(tmp_path / "b.csv", {"text": ["so lovely"], "mood": ["good"]})
+    assert "no column 'review'" in run("evaluate", model, without).err
+    empty = write_table(tmp_path / "c.csv", {"review": ["so lovely"], "mood": [""]})
+    assert "has a value" in run("evaluate", model, empty).err
+    assert run("predict", model, strange).code == 2
+
+
+def test_damaged_models_are_told(reviews: Path, run: Runner, tmp_path: Path) -> None:
+    table = reviews / "reviews.csv"
+    for number, change in enumerate(
+        (
+            {"version": 99},
+            {"target": {"task": "classification", "name": "mood", "classes": ["a", "b", "c"]}},
+            {"target": None},
+            {"column": 3},
+            {"longest": 0},
+            {"vocabulary": {"kind": "ngrams", "symbols": ["a"]}},
+            {"report": 7},
+        )
+    ):
+        folder = tmp_path / str(number)
+        shutil.copytree(reviews / "model", folder)
+        described = json.loads((folder / "model.json").read_text())
+        described["extra"]["text"] |= change
+        (folder / "model.json").write_text(json.dumps(described))
+        outcome = run("evaluate", folder, table)
+        assert outcome.code == 1 and "fix:" in outcome.err, change
+
+
+def test_batches_hold_each_text_and_few_shapes() -> None:
+    generator = np.random.default_rng(0)
+    rows = [np.full(n, n, np.int32) for n in generator.integers(0, 90, 101)]
+    labels = np.arange(101, dtype=np.int32)
+    lengths = choose_lengths(rows)
+    batches = TextBatches(rows, labels, 8, lengths, seed=0)
+    seen = []
+    for x, y in batches.draw_epoch():
+        assert len(x) % 8 == 0 and x.shape[1] in lengths
+        for row, label in zip(x, y):
+            np.testing.assert_array_equal(row[: len(rows[label])], rows[label])
+            assert not row[len(rows[label]) :].any()
+        seen += y.tolist()
+    assert set(seen) == set(range(101)) and len(seen) == 104
+    assert len(lengths) <= 4
+    assert fill_rows([np.arange(1, 6)], 3).tolist() == [[1, 2, 3]]
+
+
+def test_training_stops_and_keeps_the_best_weights() -> None:
+    generator = np.random.default_rng(0)
+    rows = [generator.integers(4, 30, 5).astype(np.int32) for _ in range(60)]
+    labels = generator.integers(0, 2, 60).astype(np.int32)  # nothing to learn
+    recipe = choose_text_recipe("ngrams", 40, epochs=40)
+    random.seed(0)
+    network = recipe.make_network(30, 2)
+    held_out = (rows[40:], labels[40:])
+    fitted = fit_texts(network, recipe, rows[:40], labels[:40], 0, None, held_out)
+    assert 1 <= fitted.epochs < 40 and not fitted.is_interrupted
+    from retrograd.cli.tasks.text.fit import find_logits, measure_loss
+
+    assert measure_loss(find_logits(network, rows[40:]), labels[40:], None) == pytest.approx(
+        fitted.validation_loss
+    )
