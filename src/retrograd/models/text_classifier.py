@@ -191,7 +191,7 @@ class TextClassifier(Layer):
                 )
         if not self.pooling:
             raise ArgumentError(f"{name}: pooling is empty.", fix='pass pooling="mean"')
-        width = encoder.features
+        width = int(self.encoder.features)
         self.attention = self.score = None
         if "attention" in self.pooling:
             self.attention = Linear(width, width)
