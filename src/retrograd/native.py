@@ -8,19 +8,18 @@ import time
 import weakref
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from . import interpret
+from .codegen import table as words
 from .codegen.clock import STAMPS, Clock, write_stamps
 from .codegen.elementwise import ROWS
 from .codegen.program import ProgramWriter
-from .codegen.series import DONE, Job, write_series
+from .codegen.series import Job
 from .codegen.steps import FUNCTIONS, PARTS, write_steps
-from .codegen.table import ARENA, CALLBACK, CODE, ROOT, STATUS, TICKS
-from .codegen.team import write_team
+from .common_code import get_handler, get_team, load_series
 from .config import get_config
 from .errors import IndexRangeError, RetrogradError, VerificationError
 from .ir import Graph
@@ -37,12 +36,14 @@ from .runtime.jit import Library
 from .runtime.libraries import find_kernels, load_library, make_kernels
 from .runtime.plan import Plan, link
 from .runtime.processors import choose_thread_count
+from .runtime.stopping import Stopping
 from .runtime.target import Target, host_target
-from .runtime.threads import Pool, get_pool
+from .runtime.threads import Pool
 from .runtime.turns import Turn
 from .trace import evaluate
 
 NumpyArray = np.ndarray[Any, Any]
+LOOPS = frozenset(("repeat", "repeat_shared", "repeat_together", "repeat_open"))
 
 
 @dataclass(slots=True)
@@ -54,12 +55,6 @@ class Times:
     text: float = 0.0
     llvm: float = 0.0
     load: float = 0.0
-
-
-@lru_cache(maxsize=1)
-def load_series() -> jit.Library:
-    """The machine code that runs steps one after the other."""
-    return jit.load(kept.assemble(write_series()), ["series", "series_alone"], process=True)
 
 
 class OutOfRange(Exception):
@@ -203,13 +198,13 @@ class NativeProgram:
         other.poison = False
         if clock is not None:
             writer = ProgramWriter(self.schedule, self.plan.places, self.target, clock)
-            words = np.array(writer.words, np.int64)
+            records = np.array(writer.words, np.int64)
             stamps = kept.load(write_stamps(host_target().triple), STAMPS)
             addresses = {**self._list_addresses(writer.links), **stamps.addresses}
-            other.start, other.words = writer.start, link(words, writer.links, addresses)
+            other.start, other.words = writer.start, link(records, writer.links, addresses)
         other._prepare()
         if clock is not None:
-            other.table[TICKS] = clock.make_counts().ctypes.data
+            other.table[words.TICKS] = clock.make_counts().ctypes.data
         return other
 
     # -- running --------------------------------------------------------------------------------
@@ -220,9 +215,9 @@ class NativeProgram:
         self.table = np.zeros(self.plan.table_size, np.int64)
         for slot, value in self.plan.constants:
             self.table[slot] = value.ctypes.data
-        self.table[ARENA] = self.memory.address
-        self.table[CODE] = self.words.ctypes.data + 8 * self.start
-        self.table[ROOT] = self.table.ctypes.data
+        self.table[words.ARENA] = self.memory.address
+        self.table[words.CODE] = self.words.ctypes.data + 8 * self.start
+        self.table[words.ROOT] = self.table.ctypes.data
         self.inputs: list[tuple[int, int]] = []
         self.fresh: list[int] = []
         for number, slot in self.slots.items():
@@ -240,8 +235,11 @@ class NativeProgram:
 
         self._callback = kind(lambda number, addresses: myself()._call_back(number, addresses))
         address = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
-        self.table[CALLBACK] = address
+        self.table[words.CALLBACK] = address
         self._error: BaseException | None = None
+        loops = LOOPS.intersection(self.plan.links)
+        stop = self.table[words.STOP : words.STOP + 3]
+        self.stopping = Stopping(stop, "repeat_open" in loops, get_handler) if loops else None
         self.table_address = self.table.ctypes.data
         self.threads: int | None = None
         self.renew()
@@ -281,14 +279,26 @@ class NativeProgram:
                 results.append(live[number])
         return results
 
-    def _call(self) -> int:
-        """Run the machine code, on several threads where the program is worth it."""
+    def _call(self, function: Any, code: int, table: int) -> int:
+        """Run machine code, on several threads where the program is worth it.
+
+        Args:
+            function: takes the table; with threads also the thread, their number and the team.
+            code: its address.
+            table: what it is given.
+        """
+        pool = self._find_pool() if self.shared else None
+        if self.stopping is not None:
+            self.stopping.begin()
         if not self.shared:
-            return self.function(self.table_address)
-        pool = self._find_pool()
-        if pool is None:
-            return self.function(self.table_address, 0, 1, 0)
-        return pool.run(self.address, self.table_address)
+            status = function(table)
+        elif pool is None:
+            status = function(table, 0, 1, 0)
+        else:
+            status = pool.run(code, table)
+        if self.stopping is not None:
+            self.stopping.end()
+        return int(status)
 
     def _find_pool(self) -> Pool | None:
         """The team of threads; None where there is one thread."""
@@ -296,36 +306,33 @@ class NativeProgram:
             self.threads = choose_thread_count()
         if self.threads == 1:
             return None
-        return get_pool(self.threads, lambda: kept.assemble(write_team(host_target().triple)))
+        return get_team(self.threads)
 
     def run_job(self, job: Job) -> None:
         """Run the machine code many times, in one call."""
-        table = job.fill(self.address, self.table)
-        self.table[STATUS] = 0
-        address = table.ctypes.data
-        status = 0
-        if job.steps:
-            library = load_series()
-            pool = self._find_pool() if self.shared else None
-            if not self.shared:
-                status = jit.function(library, "series_alone", 1)(address)
-            elif pool is None:
-                status = jit.function(library, "series", 4)(address, 0, 1, 0)
-            else:
-                status = pool.run(library.addresses["series"], address)
-        job.done = int(table[DONE])
-        self._check(status)
+        address = job.fill(self.address, self.table).ctypes.data
+        self.table[words.STATUS] = 0
+        if not job.steps:
+            return
+        name = "series" if self.shared else "series_alone"
+        function = jit.function(load_series(), name, 4 if self.shared else 1)
+        self._check(self._call(function, load_series().addresses[name], address))
 
     def execute(self, live: dict[int, NumpyArray]) -> None:
         """Call the machine code, with all pointers in the table."""
-        self.table[STATUS] = 0
-        self._check(self._run_guarded(live) if self.poison else self._call())
+        self.table[words.STATUS] = 0
+        if self.poison:
+            self._check(self._run_guarded(live))
+        else:
+            self._check(self._call(self.function, self.address, self.table_address))
 
     def _check(self, status: int) -> None:
         """Raise what went wrong inside of the machine code."""
         if self._error is not None:
             error, self._error = self._error, None
             raise error
+        if status == words.STOPPED:
+            raise KeyboardInterrupt  # Python's own has come before, where nobody forbids it
         if status:
             raise OutOfRange
 
@@ -349,7 +356,7 @@ class NativeProgram:
         guarded.append((-1, self.memory, places))
         for _, memory, inside in guarded:
             memory.fill(inside)
-        status = self._call()
+        status = self._call(self.function, self.address, self.table_address)
         for number, memory, inside in guarded:
             if memory.is_damaged(inside):
                 what = "the arena" if number < 0 else f"output {number}"
@@ -375,7 +382,7 @@ class NativeProgram:
                 target[...] = result
         except BaseException as error:
             self._error = error
-            self.table[STATUS] = 2  # the status: the step returns
+            self.table[words.STATUS] = words.PYTHON_ERROR  # the step returns
 
 
 def get_program(graph: Graph) -> NativeProgram:

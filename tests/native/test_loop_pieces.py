@@ -155,3 +155,9 @@ def test_an_index_out_of_range_in_a_piece() -> None:
 
     with pytest.raises(IndexRangeError):
         rg.compile(run_all, executor="native")(table, draw(BATCH, WIDTH), rg.array(tokens))
+
+
+def test_a_long_loop_over_numbers() -> None:
+    """Without an axis there is nothing to cut; and nothing is there for each step."""
+    step = rg.compile(lambda x: rg.scan(lambda c, _: (c * 0.5 + x, None), x, None, length=10**6)[0])
+    assert float(step(rg.array(1.0))) == 2.0

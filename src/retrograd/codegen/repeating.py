@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .table import FAIL, STATUS, cut_share, load_words
+from .table import ASK, FAIL, ROOT_TABLE, STATUS, STOP, cut_share, load_words
 
 THREADS = ", i64 %thread, i64 %threads, ptr %team"
 
@@ -24,6 +24,7 @@ start:
   %own = alloca ptr, i64 %size, align 16
   call void @open_table(ptr %own, ptr %table)
   %own.status = getelementptr i64, ptr %own, i64 {STATUS}
+{ROOT_TABLE}
   br label %step
 step:
   %number = phi i64 [ 0, %start ], [ %number.next, %fine ]
@@ -90,9 +91,7 @@ carry.one:
   %c.next = add i64 %c, 1
   br label %carry
 call:
-  CALL
-  %failed = icmp ne i64 %status, 0
-  br i1 %failed, label %fail, label %fine
+CALL
 fine:
   %number.next = add i64 %number, 1
   %again = icmp ult i64 %number.next, %length
@@ -100,19 +99,42 @@ fine:
 {FAIL}
 """
 
-PIECE = LOOP.replace("NAME", "repeat_piece").replace("MORE", "")
-PIECE = PIECE.replace(
-    "CALL", "call void @run(ptr %own, ptr %code)\n  %status = load i64, ptr %own.status"
-)
+RUN = f"""{ASK}
+  br i1 %stops, label %halt, label %run
+run:
+  call void @run(ptr %own, ptr %code)
+  %status = load i64, ptr %own.status
+  %failed = icmp ne i64 %status, 0"""
+GO_ON = "\n  br i1 %failed, label %fail, label %fine"
+
+PIECE = LOOP.replace("NAME", "repeat_piece").replace("MORE", "").replace("CALL", RUN + GO_ON)
 """All steps of a piece, by one thread."""
 
-ALL = LOOP.replace("NAME", "repeat_all").replace("MORE", THREADS)
-ALL = ALL.replace(
-    "CALL",
-    "%status = call i64 @run_shared(\n"
-    "    ptr %own, ptr %code, i64 %thread, i64 %threads, ptr %team\n"
-    "  )",
-)
+RUN_TOGETHER = f"""  ; All threads stop after the same step: the first one tells them before
+  ; they meet at its end. Two words take turns, so that none is written before all have read it.
+  %turn = and i64 %number, 1
+  %word.number = add i64 %turn, {STOP + 1}
+  %word = getelementptr i64, ptr %root, i64 %word.number
+  %first = icmp eq i64 %thread, 0
+  br i1 %first, label %ask, label %run
+ask:
+{ASK}
+  br i1 %stops, label %tell, label %run
+tell:
+  store i64 1, ptr %word
+  br label %run
+run:
+  %status = call i64 @run_shared(
+    ptr %own, ptr %code, i64 %thread, i64 %threads, ptr %team
+  )
+  %failed = icmp ne i64 %status, 0
+  br i1 %failed, label %fail, label %look
+look:
+  %told = load i64, ptr %word
+  %stopped = icmp ne i64 %told, 0
+  br i1 %stopped, label %halt, label %fine"""
+
+ALL = LOOP.replace("NAME", "repeat_all").replace("MORE", THREADS).replace("CALL", RUN_TOGETHER)
 """All steps, by all threads together; each thread has an inner table, with the same pointers."""
 
 PIECES = f"""
@@ -168,6 +190,7 @@ start:
   %own = alloca ptr, i64 %size, align 16
   call void @open_table(ptr %own, ptr %table)
   %own.status = getelementptr i64, ptr %own, i64 {STATUS}
+{ROOT_TABLE}
   %flag.slot = load i64, ptr %carriers
   %flag.place = getelementptr i8, ptr %own, i64 %flag.slot
   br label %stay
@@ -217,10 +240,7 @@ look:
   %on = icmp ne i8 %flag, 0
   br i1 %on, label %call, label %give
 call:
-  call void @run(ptr %own, ptr %code)
-  %status = load i64, ptr %own.status
-  %failed = icmp ne i64 %status, 0
-  br i1 %failed, label %fail, label %fine
+{RUN}{GO_ON}
 fine:
   %number.next = add i64 %number, 1
   br label %step

@@ -44,11 +44,17 @@ class Job:
     """
 
     def __init__(self, steps: int, batch: int) -> None:
-        self.steps, self.batch, self.rows, self.done = steps, batch, 0, 0
+        self.steps, self.batch, self.rows = steps, batch, 0
         self._fixed: dict[int, int] = {}
         self._moves: list[tuple[int, int, int, int]] = []
         self._gathers: list[tuple[int, int, int]] = []
         self._kept: list[NumpyArray] = []
+        self._words: NumpyArray | None = None
+
+    @property
+    def done(self) -> int:
+        """How many steps are complete."""
+        return 0 if self._words is None else int(self._words[DONE])
 
     def set(self, slot: int | None, address: int) -> None:
         """The same address in every step; without a slot nothing reads it."""
@@ -75,7 +81,7 @@ class Job:
         moves = np.array(self._moves, np.int64).reshape(-1)
         gathers = np.array(self._gathers, np.int64).reshape(-1)
         self._kept = [moves, gathers]
-        words = np.zeros(WORDS, np.int64)
+        words = self._words = np.zeros(WORDS, np.int64)
         words[:DONE] = (
             step,
             self.steps,

@@ -25,9 +25,10 @@ and in a shared step also the thread, the number of threads and the team:
     repeat_together             repeat of one piece, whose kernels all threads share
     meet                        all threads arrive before one goes on
 
-Slots and offsets are in bytes. An inner program has a table of its own; where threads share its
-kernels, each thread has one. A status that is not zero is also written into the root table, where
-all threads find it.
+Before each step, loops look at a word that the root table points to: where it is not zero, they end
+with a status. Slots and offsets are in bytes. An inner program has a table of its own; where
+threads share its kernels, each thread has one. A status that is not zero is also written into the
+root table, where all threads find it.
 """
 
 from __future__ import annotations

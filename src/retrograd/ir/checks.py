@@ -1,4 +1,5 @@
-"""Which kernels may meet a bad index, and which need not be feared since another looked before.
+"""Which kernels may end a step: by a bad index, an error in Python, or Ctrl-C in a loop; and which
+need not be feared since another looked before.
 
 A step that fails must change nothing: what it writes over must be written after the last kernel
 that may fail.
@@ -15,7 +16,9 @@ Check = tuple[object, ...]
 
 
 def can_fail(kernel: Kernel) -> bool:
-    """Whether a kernel may meet an index that is out of range, or Python an error."""
+    """Whether a kernel may meet an index out of range, or Python an error, or be stopped."""
+    if isinstance(kernel, Repeat) and (kernel.open or kernel.length > 1):
+        return True
     if isinstance(kernel, (Repeat, Grid)):
         return any(map(can_fail, kernel.body.schedule.kernels))
     if not isinstance(kernel, LoopNest):

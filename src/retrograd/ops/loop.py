@@ -112,10 +112,11 @@ def scan(
     inner = staged.graph
     own = len(inner.inputs) - len(captured)
     body = Graph((*inner.inputs[own:], *inner.inputs[:own]), inner.nodes, inner.outputs, inner.name)
-    sequences = [*x_leaves, Array(np.arange(steps, dtype=np.int32))]
-    if not _uses(body, body.inputs[-1]):
+    sequences = list(x_leaves)
+    if _uses(body, body.inputs[-1]):
+        sequences.append(Array(np.arange(steps, dtype=np.int32)))
+    else:
         body = Graph(body.inputs[:-1], body.nodes, body.outputs, body.name)
-        sequences.pop()
     results = run_steps(
         body, captured, carry_leaves, sequences, steps, reverse, checkpoint_every or steps
     )

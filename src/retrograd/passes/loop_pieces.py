@@ -43,7 +43,7 @@ def _cut(body: Graph, constants: int, carry: int, length: int) -> tuple[int, Gra
     sizes = {v.type.shape[:1] for v in (*state, *body.outputs)}
     if not state or len(sizes) != 1 or length * estimate_work(body) < LEAST_WORK:
         return whole
-    ((size, *_),) = sizes or {()}
+    size = next((n for (n,) in sizes - {()}), 1)
     count = next((n for n in COUNTS if size % n == 0 and size // n >= ROWS), 1)
     if count == 1 and size % 2 == 0 and size // 2 >= FEW_ROWS:
         count = 2
