@@ -7,7 +7,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from . import interpret
 from .binding import Binding, find_replaced, make_key
@@ -186,7 +186,11 @@ class CompiledFunction:
         return Series(code, binding, call) if Series.can_run(code, binding) else None
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else CompiledMethod(self, instance)
+
+    def wrap(self, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Put another function around the one that is traced."""
+        self.function = wrapper(self.function)
 
     def _look_up(self, arguments: Sequence[Any], keywords: dict[str, Any]) -> tuple[Program, Call]:
         """The program for these arguments, traced if need be, and the call taken apart."""
@@ -308,6 +312,16 @@ class CompiledFunction:
         except Exception as error:
             hide_internal_frames(error)
             raise
+
+
+@final
+class CompiledMethod(functools.partial[Any]):
+    """A compiled function of a class, with the object in front of its arguments."""
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.func, name)
+        takes_arguments = name in ("capture", "graph", "report", "series", "text")
+        return functools.partial(found, *self.args) if takes_arguments else found
 
 
 def _refuse_hidden_arrays(template: Any) -> None:

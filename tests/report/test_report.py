@@ -329,3 +329,49 @@ def test_loss_and_optimizer_are_reported_with_any_number_of_arguments() -> None:
 
     report = step.report(model, optimizer, x=rg.ones((5, 3)), y=rg.ones((5, 1)))
     assert report.call == "step(model, optimizer, x, y)" and report.parameters == 4
+
+
+# -- methods --------------------------------------------------------------------------------------
+
+
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        self.line = nn.Linear(4, 3)
+
+    @rg.compile
+    def __call__(self, x: Any) -> Any:
+        return self.line(x)
+
+    @rg.compile(executor="numpy")
+    def scale(self, x: Any, factor: float = 1.0) -> Any:
+        return (self.line(x) * factor).sum()
+
+
+def test_compiled_methods_have_what_compiled_functions_have() -> None:
+    model, x = Scaled(), rg.ones((2, 4))
+    report = model.__call__.report(x)
+    assert {kernel.paths for kernel in report.kernels} == {("line",)}
+    assert report.parameters == 15
+    assert "scale(self, x, factor)" in str(model.scale.report(x, factor=2.0))
+    assert model.scale.graph(x).output_types == model.scale.capture(x)[0].output_types
+    assert "dot" in model.scale.text(x)
+    assert (model.scale.executor, model.scale.__name__) == ("numpy", "scale")
+    before = Scaled.scale.trace_count
+    for _ in range(2):
+        expected = np.asarray(x) @ np.asarray(model.line.weight) + np.asarray(model.line.bias)
+        np.testing.assert_allclose(model.scale(x, factor=2.0), 2 * expected.sum(), rtol=1e-5)
+    assert model.scale.trace_count == before
+    with pytest.raises(AttributeError):
+        model.scale.unknown  # noqa: B018
+
+
+def test_a_compiled_call_of_a_layer_keeps_its_path_in_a_larger_program() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            self.first, self.head = Scaled(), nn.Linear(3, 2)
+
+        def __call__(self, x: Any) -> Any:
+            return self.head(rg.tanh(self.first(x)))
+
+    graph = rg.compile(lambda model, x: model(x)).graph(Two(), rg.ones((2, 4)))
+    assert {node.path for node in graph.nodes} == {"first.line", "head", ""}

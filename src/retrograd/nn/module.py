@@ -64,8 +64,11 @@ class Module(Stateful):
                 f"{cls.__name__} defines `forward`; retrograd calls `__call__`.",
                 fix=f"rename {cls.__name__}.forward to __call__",
             )
-        if "__call__" in cls.__dict__:
-            cls.__call__ = call_with_path(cls.__dict__["__call__"])  # type: ignore[method-assign]
+        called = cls.__dict__.get("__call__")
+        if called is not None and hasattr(called, "wrap"):  # a compiled function, which stays what it is
+            called.wrap(call_with_path)
+        elif called is not None:
+            cls.__call__ = call_with_path(called)  # type: ignore[method-assign]
 
     def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
         instance = object.__new__(cls)
