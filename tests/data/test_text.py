@@ -55,6 +55,27 @@ def test_rare_symbols_are_left_out() -> None:
     assert Words.of("b b a a c", most=2).symbols == ["a", "b"]
 
 
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "3"])
+def test_options_that_are_no_counts(wrong: Any) -> None:
+    """A negative number would leave the last words out, as a slice does."""
+    makers = [
+        lambda: Words.of(TEXT, most=wrong),
+        lambda: Words.of(TEXT, at_least=wrong),
+        lambda: Characters.of(TEXT, at_least=wrong),
+        lambda: Subwords.of(TEXT, size=wrong),
+    ]
+    for make in makers:
+        with pytest.raises(ArgumentError, match=r"(most|at_least|size) is .*at least 1"):
+            make()
+
+
+def test_texts_are_passed_one_by_one() -> None:
+    with pytest.raises(ArgumentTypeError, match="one by one"):
+        Words.of(["a", "b"])  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="empty"):
+        Characters.of("abc", at_least=2)
+
+
 def test_words_and_marks() -> None:
     vocabulary = Words.of(TEXT)
     assert vocabulary.decode(vocabulary.encode("a truth, a man")) == "a truth , a man"

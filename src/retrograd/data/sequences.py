@@ -45,7 +45,7 @@ def pad_sequences(
                 f"Sequence {place} has the shape {array.shape}, the first {arrays[0].shape}; only "
                 "the first axis may differ."
             )
-    longest = max(map(len, arrays)) if length is None else _as_count(length, "length", least=0)
+    longest = max(map(len, arrays)) if length is None else as_count(length, "length", least=0)
     filled = [array for array in arrays if array.size]  # an empty list is of floats
     dtype = np.result_type(*filled) if filled else arrays[0].dtype
     padded = np.full((len(arrays), longest, *arrays[0].shape[1:]), value, dtype)
@@ -81,7 +81,7 @@ def make_buckets(
         >>> [(n, rows.tolist()) for n, rows in make_buckets([3, 9, 4, 12], 2, step=4)]
         [(4, [0, 2]), (12, [1, 3])]
     """
-    batch_size, step = _as_count(batch_size, "batch_size"), _as_count(step, "step")
+    batch_size, step = as_count(batch_size, "batch_size"), as_count(step, "step")
     counts = np.asarray(lengths)
     if counts.ndim != 1:
         raise ShapeError(f"lengths have the shape {counts.shape}; expected (sequences,).")
@@ -161,17 +161,18 @@ def cut_windows(numbers: Any, steps: int) -> tuple[NumpyArray, NumpyArray]:
 
 
 def _check_flat(numbers: Any, streams: int, steps: int) -> NumpyArray:
-    _as_count(streams, "streams")
-    _as_count(steps, "steps")
+    as_count(streams, "streams")
+    as_count(steps, "steps")
     text = np.asarray(numbers)
     if text.ndim != 1:
         raise ShapeError(f"The text has the shape {text.shape}; expected (length,).")
     return text
 
 
-def _as_count(number: Any, name: str, least: int = 1) -> int:
+def as_count(number: Any, name: str, least: int = 1) -> int:
+    """A whole number that is not too small; an error if it is none."""
     try:
-        count = operator.index(number)
+        count = least - 1 if isinstance(number, bool) else operator.index(number)
     except TypeError:
         count = least - 1
     if count < least:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from ..errors import ArgumentError, ArgumentTypeError, DataError, FileFormatError
+from .sequences import as_count
 
 NumpyArray = np.ndarray[Any, Any]
 
@@ -117,7 +118,10 @@ class Symbols(Vocabulary):
     def __init__(self, symbols: Sequence[str]) -> None:
         self.symbols = list(symbols)
         if not self.symbols:
-            raise DataError("The vocabulary is empty.", fix="pass a text that holds something")
+            raise DataError(
+                "The vocabulary is empty.",
+                fix="pass a text that holds something, or count what occurs less often",
+            )
         self._number_of = {s: n for n, s in enumerate(self.symbols, len(SPECIAL))}
         if len(self._number_of) != len(self.symbols):
             twice = Counter(self.symbols).most_common(1)[0][0]
@@ -169,7 +173,12 @@ class Characters(Symbols):
         Args:
             texts: what is counted.
             at_least: how often a character must occur.
+
+        Raises:
+            ArgumentError: `at_least` is no whole number of at least 1.
+            DataError: no character is left.
         """
+        at_least = as_count(at_least, "at_least")
         counts = Counter("".join(check_text(text) for text in texts))
         return Characters(sorted(symbol for symbol, n in counts.items() if n >= at_least))
 
@@ -200,7 +209,13 @@ class Words(Symbols):
             texts: what is counted.
             most: how many words at the most; None for all.
             at_least: how often a word must occur.
+
+        Raises:
+            ArgumentError: `most` or `at_least` is no whole number of at least 1.
+            DataError: no word is left.
         """
+        at_least = as_count(at_least, "at_least")
+        most = None if most is None else as_count(most, "most")
         counts = Counter(symbol for text in texts for symbol in Words.cut(check_text(text)))
         frequent = [symbol for symbol, n in counts.items() if n >= at_least]
         return Words(sorted(frequent, key=lambda symbol: (-counts[symbol], symbol))[:most])
@@ -242,9 +257,10 @@ class Subwords(Vocabulary):
         Raises:
             ArgumentError: the package `tokenizers` is missing, or size is too small.
         """
-        package = _import_tokenizers()
+        size = as_count(size, "size")
         if size < 256 + len(SPECIAL):
             raise ArgumentError(f"size is {size}; bytes alone need {256 + len(SPECIAL)}.")
+        package = _import_tokenizers()
         tokenizer = package.Tokenizer(package.models.BPE(unk_token=UNKNOWN))
         tokenizer.pre_tokenizer = package.pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = package.decoders.ByteLevel()
@@ -344,7 +360,10 @@ def read_text(path: str | os.PathLike[str]) -> str:
 def check_text(text: Any) -> str:
     """The text, if it is one."""
     if not isinstance(text, str):
-        raise ArgumentTypeError(f"expected a string, received {type(text).__name__}.")
+        raise ArgumentTypeError(
+            f"expected a string, received {type(text).__name__}.",
+            fix="pass several texts one by one: of(*texts)" if isinstance(text, list) else None,
+        )
     return text
 
 

@@ -65,7 +65,9 @@ class Module(Stateful):
                 fix=f"rename {cls.__name__}.forward to __call__",
             )
         called = cls.__dict__.get("__call__")
-        if called is not None and hasattr(called, "wrap"):  # a compiled function, which stays what it is
+        if called is not None and hasattr(
+            called, "wrap"
+        ):  # a compiled function, which stays what it is
             called.wrap(call_with_path)
         elif called is not None:
             cls.__call__ = call_with_path(called)  # type: ignore[method-assign]
