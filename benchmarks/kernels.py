@@ -28,8 +28,10 @@ from .kernel_cases import Case, list_main_cases, list_more_cases
 from .run import TORCH_FOLDER, read_count, read_seconds
 from .sides import REST_SECONDS, ROOT, Process, Side, SideError, make_environment, scratch_folder
 
-FORMAT = 1
+FORMAT = 2
 """Of the JSON; it changes when a name or a unit does."""
+LIMIT = "limit"
+"""The side that measures the limit of what memory bounds."""
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
@@ -54,6 +56,7 @@ def list_sides(options: argparse.Namespace) -> list[Side]:
     """Who is measured."""
     here = Path(sys.executable)
     sides = [Side("retrograd", here, "benchmarks.side_kernels", (), False, "call")]
+    sides.append(Side(LIMIT, here, "benchmarks.side_limits", (), False, "call"))
     if options.no_rivals:
         return sides
     torch = options.torch or ROOT / TORCH_FOLDER / "bin" / "python"
@@ -95,16 +98,22 @@ def measure(
     return best
 
 
-def find_limit(case: Case, limits: Limits, threads: int) -> float:
-    """The least seconds: by multiply-adds for contractions, by memory for all else."""
-    everywhere = threads >= limits.threads
-    peak = limits.peak_all if everywhere else threads * limits.peak
-    bandwidth = limits.bandwidth_all if everywhere else limits.bandwidth
-    if case.kind in ("chain", "gate"):  # results lie elsewhere
-        bandwidth = limits.copy_all if everywhere else limits.copy
-    if case.flops:
-        return case.flops * (2 if case.wide else 1) / peak
-    return case.bytes / bandwidth
+def find_limit(
+    case: Case, limits: Limits, threads: int, streams: float | None
+) -> tuple[float, str]:
+    """The least seconds, and whose they are.
+
+    Args:
+        case: the kernel.
+        limits: of multiply-adds.
+        threads: how many run it.
+        streams: seconds of the same memory without arithmetic, measured beside the kernel.
+    """
+    if not case.flops:
+        assert streams is not None
+        return streams, "the same arrays without arithmetic"
+    peak = limits.peak_all if threads >= limits.threads else threads * limits.peak
+    return case.flops * (2 if case.wide else 1) / peak, "multiply-adds"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -161,7 +170,8 @@ def to_json(
     """All that was measured: seconds, FLOPs, bytes."""
     kernels = []
     for threads, case, best in found:
-        limit = find_limit(case, limits, threads)
+        best = dict(best)
+        limit, of = find_limit(case, limits, threads, best.pop(LIMIT))
         kernels.append(
             {
                 "name": case.name,
@@ -170,6 +180,7 @@ def to_json(
                 "bytes": case.bytes,
                 "bound": case.bound,
                 "limit": limit,
+                "limit_of": of,
                 "goal": case.goal,
                 "seconds": best,
                 "of_limit": {n: None if s is None else limit / s for n, s in best.items()},
@@ -200,19 +211,23 @@ def format_report(report: dict[str, Any]) -> str:
         f"load {machine['load']:.1f} before, {machine['load_after']:.1f} after",
     ]
     names = list(report["kernels"][0]["seconds"])
-    heading = f"{'threads':>7}  {'kernel':<46}" + "".join(f"{name:>22}" for name in names)
+    heading = f"{'threads':>7}  {'kernel':<43}{'limit':>13}"
+    heading += "".join(f"{name:>21}" for name in names)
     lines += ["", heading + f"{'goal':>8}"]
     for kernel in report["kernels"]:
-        line = f"{kernel['threads']:>7}  {kernel['name']:<46}"
         work, unit = (kernel["flops"], "GFLOP/s") if kernel["flops"] else (kernel["bytes"], "GB/s")
+        limit = f"{work / kernel['limit'] / 1e9:.0f} {unit}"
+        line = f"{kernel['threads']:>7}  {kernel['name']:<43}{limit:>13}"
         for name in names:
             seconds, share = kernel["seconds"][name], kernel["of_limit"][name]
             cell = (
                 "" if seconds is None else f"{work / seconds / 1e9:.0f} {unit} {100 * share:.0f} %"
             )
-            line += f"{cell:>22}"
+            line += f"{cell:>21}"
         goal = "" if kernel["goal"] is None else f"{100 * kernel['goal']:.0f} %"
         lines.append(line + f"{goal:>8}")
+    lines += ["", "Shares are of the limit: of multiply-adds for contractions; for all else of the"]
+    lines.append("same arrays read and written without arithmetic, in turns with the kernel.")
     return "\n".join(lines)
 
 

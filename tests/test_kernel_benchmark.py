@@ -11,13 +11,22 @@ import pytest
 
 import retrograd as rg
 from benchmarks import kernels
-from benchmarks.kernel_cases import CASES, Case, convolutions, list_main_cases, matmul
+from benchmarks.kernel_cases import (
+    CASES,
+    LARGE,
+    STREAMS,
+    Case,
+    convolutions,
+    list_main_cases,
+    matmul,
+)
 from benchmarks.protocol import measure_calls
 from benchmarks.rivals.kernels_numpy import NumpyKernels
 from benchmarks.side_kernels import make_function
+from benchmarks.side_limits import LimitKernels, Streams
 from retrograd.report.limits import Limits
 
-LIMITS = Limits(2, 1e9, 2e9, 1e8, 1.5e8, copy=5e7, copy_all=6e7)
+LIMITS = Limits(2, 1e9, 2e9, 1e8, 1.5e8)
 
 
 def shrink(case: Case) -> Case:
@@ -86,19 +95,41 @@ def test_numpy_has_a_form_for_all_but_convolutions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "threads", "limit"),
+    ("case", "threads", "streams", "limit"),
     [
-        (Case("", "matmul", (), 4e9, 1e8), 1, 4.0),
-        (Case("", "matmul", (), 4e9, 1e8), 2, 2.0),
-        (Case("", "matmul", (), 4e9, 1e8, wide=True), 2, 4.0),
-        (Case("", "adam", (), 0.0, 3e8), 1, 3.0),
-        (Case("", "adam", (), 0.0, 3e8), 4, 2.0),
-        (Case("", "chain", (), 0.0, 3e8), 1, 6.0),
-        (Case("", "gate", (), 0.0, 3e8), 2, 5.0),
+        (Case("", "matmul", (), 4e9, 1e8), 1, None, 4.0),
+        (Case("", "matmul", (), 4e9, 1e8), 2, None, 2.0),
+        (Case("", "matmul", (), 4e9, 1e8, wide=True), 2, None, 4.0),
+        (Case("", "adam", (), 0.0, 3e8), 2, 3.5, 3.5),
     ],
 )
-def test_limits_by_hand(case: Case, threads: int, limit: float) -> None:
-    assert kernels.find_limit(case, LIMITS, threads) == limit
+def test_limits_by_hand(case: Case, threads: int, streams: float | None, limit: float) -> None:
+    assert kernels.find_limit(case, LIMITS, threads, streams)[0] == limit
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("around", [False, True])
+def test_the_limit_reads_and_writes_all_arrays(threads: int, around: bool) -> None:
+    streams = Streams(threads, 16 * 6 * 4000, 2, 2, 1, around)
+    for number, array in enumerate(streams.arrays):
+        array[...] = 10.0**number + np.arange(array.size) % 7
+    before = [array.copy() for array in streams.arrays]
+    streams.run()
+    total = before[0] + before[1]
+    expected = [*before[:2], before[2] + total, before[3] + total, total]
+    for found, wanted in zip(streams.arrays, expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_limits_have_the_arrays_of_their_cases() -> None:
+    for case in CASES.values():
+        forms = LimitKernels({"threads": 1}).load(case.name) if case.flops else []
+        assert not forms
+    for case in (case for case in CASES.values() if not case.flops):
+        _, arrays = make_function(shrink(case))
+        read, updated, written = STREAMS[case.kind]
+        assert len(arrays) == read + updated
+        assert case.bytes == 4 * LARGE * (read + 2 * updated + written)
 
 
 def test_a_run_without_rivals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,8 +141,19 @@ def test_a_run_without_rivals(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     for kernel in found["kernels"]:
         seconds, share = kernel["seconds"]["retrograd"], kernel["of_limit"]["retrograd"]
         assert seconds > 0 and share == kernel["limit"] / seconds
+        assert list(kernel["seconds"]) == ["retrograd"]
+        assert kernel["limit_of"] == "multiply-adds"
     printed = capsys.readouterr().out
     assert "conv 3x3 64->64 8x8 batch 64 by kernel" in printed and "75 %" in printed
+
+
+def test_a_limit_is_measured_beside_what_memory_bounds(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    options = ["--no-rivals", "--only", "Adam", "--threads", "1", "--rounds", "1"]
+    assert kernels.main([*options, "--seconds", "0.01", "--json", str(file)]) == 0
+    (kernel,) = json.loads(file.read_text())["kernels"]
+    assert kernel["limit_of"] == "the same arrays without arithmetic"
+    assert 0.1 < kernel["of_limit"]["retrograd"] < 10
 
 
 def test_a_name_that_is_in_no_kernel(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Loops that do nothing but what one core can do at the most: multiply-adds, and copies."""
+"""Loops that do nothing but what a machine can do at the most: multiply-adds, and moving memory."""
 
 from __future__ import annotations
 
@@ -39,6 +39,47 @@ def _write_copy(target: Any, name: str) -> Function:
             f.do(f"store {kind} {value}, ptr {address}, align {step}")
     f.do("ret i64 0")
     return f
+
+
+def write_streams(target: Any, read: int, updated: int, written: int, around: bool) -> str:
+    """The module of `streams`, a job of a team of threads: arrays walked side by side.
+
+    Each thread adds up what it reads, a vector of each array, adds it to the arrays that are
+    updated in place, and stores it to those that are written. The table holds the bytes of an
+    array and the address of each. What a thread does not share evenly with the others is left out.
+
+    Args:
+        target: the CPU.
+        read, updated, written: how many arrays; at least one is read or updated.
+        around: whether what is written goes around the caches.
+    """
+    kind, step = f"<{target.lanes(4)} x float>", target.vector_bytes
+    arguments = [("ptr", "%table"), ("i64", "%thread"), ("i64", "%threads"), ("ptr", "%team")]
+    f = Function("streams", arguments, result="i64")
+    size = f.emit("load i64, ptr %table")
+    share = f.cut(f.emit(f"udiv i64 {size}, %threads"), step)
+    start = f.emit(f"mul i64 {share}, %thread")
+    bases = []
+    for order in range(read + updated + written):
+        place = f.emit(f"getelementptr i64, ptr %table, i64 {order + 1}")
+        bases.append(
+            f.emit(f"getelementptr i8, ptr {f.emit(f'load ptr, ptr {place}')}, i64 {start}")
+        )
+    with f.loop("0", share, step) as at:
+        places = [f.emit(f"getelementptr i8, ptr {base}, i64 {at}") for base in bases]
+        values = [f.emit(f"load {kind}, ptr {p}, align {step}") for p in places[: read + updated]]
+        total = values[0]
+        for value in values[1:read]:
+            total = f.emit(f"fadd {kind} {total}, {value}")
+        values[read:] = [f.emit(f"fadd {kind} {total}, {value}") for value in values[read:]]
+        for value, place in zip([*values[read:], *[total] * written], places[read:], strict=True):
+            hint = ", !nontemporal !0" if around else ""
+            f.do(f"store {kind} {value}, ptr {place}, align {step}{hint}")
+    f.do("ret i64 0")
+    module = Module()
+    module.functions.append(f)
+    module.globals.append("!0 = !{i32 1}")
+    return module.text()
 
 
 def write_peak(target: Any) -> tuple[str, int, float]:
