@@ -11,6 +11,10 @@ from .. import tree
 from ..compile import compile
 from ..ir import Graph
 from ..metrics import Metric
+from ..ops.comparison import is_finite, logical_not
+from ..ops.reduce import any as any_of
+from ..ops.table_rows import take_rows
+from ..optim.rows import is_row_gradient
 from ..transforms import value_and_grad
 from .objective import Objective
 from .samples import Batch, Samples
@@ -42,11 +46,11 @@ class Programs:
             differentiated = value_and_grad(compute_loss, has_aux=True)
             (loss, outputs), gradients = differentiated(model, x, y, weight, class_weight)
             optimizer.update(model, gradients)
-            return loss, measure(outputs, y, weight)
+            return loss, measure(outputs, y, weight), find_broken_rows(model, gradients)
 
         def evaluation_step(model: Any, x: Any, y: Any, weight: Any) -> Any:
             loss, outputs = compute_loss(model, x, y, weight, None)
-            return loss, measure(outputs, y, weight)
+            return loss, measure(outputs, y, weight), {}
 
         def prediction(model: Any, x: Any) -> Any:
             return model(x)
@@ -79,6 +83,24 @@ class Programs:
         if len(types) == 1:
             return graph, types[0]
         return graph, types
+
+
+def find_broken_rows(model: Any, gradients: Any) -> dict[str, Any]:
+    """For each table with a RowGradient, whether a row that was changed holds NaN or infinity.
+
+    To look through the whole table would take longer than many steps.
+    """
+    found: dict[str, Any] = {}
+    names = tree.paths(gradients, is_row_gradient)
+    leaves = tree.flatten(gradients, is_row_gradient)[0]
+    if not any(map(is_row_gradient, leaves)):
+        return found
+    tables = model.named_state()
+    for path, gradient in zip(names, leaves, strict=True):
+        if is_row_gradient(gradient):
+            rows = take_rows(tables[path], gradient.indices)
+            found[path] = any_of(logical_not(is_finite(rows)))
+    return found
 
 
 def parameter_dtype(model: Any) -> np.dtype[Any]:

@@ -16,6 +16,8 @@ from .samples import Batch, NumpyArray, Samples
 if TYPE_CHECKING:
     from ..series import Feed, Series
 
+Sums = dict[str, dict[str, NumpyArray]]
+
 LONGEST_CALL = 0.05
 """Seconds that a native call may take: Ctrl-C and the progress bar wait for its end."""
 
@@ -30,12 +32,15 @@ class Results:
     Args:
         losses: (steps,) float64.
         sums: for each metric its sums, each with the steps as the first axis.
+        broken: (steps,) bools by path: whether NaN or infinity came into a table of which each
+            step changes a few rows.
         masses: (steps,) float64: what each batch counts in a mean.
         size: the samples of a batch.
     """
 
     losses: NumpyArray
-    sums: dict[str, dict[str, NumpyArray]]
+    sums: Sums
+    broken: dict[str, NumpyArray]
     masses: NumpyArray
     size: int
 
@@ -46,7 +51,7 @@ class Steps:
 
     Args:
         step: the compiled function, called with `leading`, x, y, weight and `trailing`; it gives
-            the loss and the sums of metrics.
+            the loss, the sums of metrics, and whether tables are broken.
         leading: its first arguments: the model, the optimizer.
         samples: the data.
         trailing: its last arguments.
@@ -94,14 +99,14 @@ class Steps:
         steps = 1 if bound is None else min(most, self._choose(size))
         begin = time.perf_counter()
         if bound is None:
-            losses, sums = self._run_one(order, start, size)
+            losses, sums, broken = self._run_one(order, start, size)
         else:
-            losses, sums = bound.run(steps, order, start, size)
+            losses, sums, broken = bound.run(steps, order, start, size)
         before, _ = self._pace.get(size, (0, 0.0))
         if 2 * steps > before:
             self._pace[size] = (steps, time.perf_counter() - begin)
         full = np.full(steps, float(size)) if masses is None else masses[:steps]
-        return steps, Results(losses, sums, full, size)
+        return steps, Results(losses, sums, broken, full, size)
 
     def _weigh(
         self, order: NumpyArray | None, start: int, size: int, most: int
@@ -127,11 +132,12 @@ class Steps:
 
     def _run_one(
         self, order: NumpyArray | None, start: int, size: int
-    ) -> tuple[NumpyArray, dict[str, dict[str, NumpyArray]]]:
+    ) -> tuple[NumpyArray, Sums, dict[str, NumpyArray]]:
         rows = slice(start, start + size)
         batch = self.samples.batch(rows if order is None else order[rows])
-        loss, sums = self.step(*self._arguments(batch))
-        return np.array([float(loss)]), tree.map(lambda array: np.asarray(array)[None], sums)
+        loss, *others = self.step(*self._arguments(batch))
+        sums, broken = tree.map(lambda array: np.asarray(array)[None], others)
+        return np.array([float(loss)]), sums, broken
 
     def _arguments(self, batch: Batch) -> tuple[Any, ...]:
         return (*self.leading, batch.x, batch.y, batch.weight, *self.trailing)
@@ -164,9 +170,9 @@ class _Bound:
 
     def run(
         self, steps: int, order: NumpyArray | None, start: int, size: int
-    ) -> tuple[NumpyArray, dict[str, dict[str, NumpyArray]]]:
-        losses, sums = self.series.run(steps, self.feeds, order, start, size)
-        return losses.astype(np.float64), sums
+    ) -> tuple[NumpyArray, Sums, dict[str, NumpyArray]]:
+        losses, sums, broken = self.series.run(steps, self.feeds, order, start, size)
+        return losses.astype(np.float64), sums, broken
 
 
 def make_batch(samples: Samples, size: int) -> tuple[Batch, list[Feed]]:
