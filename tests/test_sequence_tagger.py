@@ -14,10 +14,12 @@ from retrograd.errors import ArgumentError, DTypeError, RetrogradError, ShapeErr
 RANDOM = np.random.default_rng(0)
 WORDS = RANDOM.integers(1, 12, (3, 7)).astype("int32")
 LETTERS = RANDOM.integers(1, 9, (3, 7, 5)).astype("int32")
+AFFIXES = RANDOM.integers(1, 6, (3, 7, 2)).astype("int32")
 SIZES: dict[str, Any] = {
     "words": 12,
     "tags": 4,
     "characters": 9,
+    "affixes": 6,
     "features": 6,
     "character_features": 5,
     "filters": 7,
@@ -30,30 +32,34 @@ def make(**options: Any) -> models.SequenceTagger:
     return models.SequenceTagger(**{**SIZES, **options})
 
 
+def fill(array: Any, rows: int, steps: int, more: int = 0) -> Any:
+    return np.pad(array, ((0, rows), (0, steps), (0, more))[: array.ndim])
+
+
 def test_filling_has_no_influence() -> None:
     tagger = make().eval()
-    words, letters = WORDS.copy(), LETTERS.copy()
-    words[1, 4:], letters[1, 4:] = 0, 0
+    words, letters, affixes = WORDS.copy(), LETTERS.copy(), AFFIXES.copy()
+    for array in (words, letters, affixes):
+        array[1, 4:] = 0
     letters[0, 2, 3:] = 0
-    whole = np.asarray(tagger(words, letters))
-    wider = np.pad(words, ((0, 2), (0, 5)))
-    longer = np.pad(letters, ((0, 2), (0, 5), (0, 3)))
-    filled = np.asarray(tagger(wider, longer))
+    whole = np.asarray(tagger(words, letters, affixes))
+    wide = (fill(words, 2, 5), fill(letters, 2, 5, 3), fill(affixes, 2, 5, 1))
+    filled = np.asarray(tagger(wide))
     np.testing.assert_allclose(filled[:3, :4], whole[:, :4], atol=1e-6)
     np.testing.assert_allclose(filled[[0, 2], :7], whole[[0, 2]], atol=1e-6)
-    alone = np.asarray(tagger(words[1:2, :4], letters[1:2, :4]))
+    alone = np.asarray(tagger(words[1:2, :4], letters[1:2, :4], affixes[1:2, :4]))
     np.testing.assert_allclose(alone[0], whole[1, :4], atol=1e-6)
 
 
 def test_gradients_do_not_see_the_filling() -> None:
     tagger = make(dropout=0.0)
-    words, letters = WORDS[:, :4], LETTERS[:, :4]
+    given = (WORDS[:, :4], LETTERS[:, :4], AFFIXES[:, :4])
 
-    def loss(tagger: Any, words: Any, letters: Any) -> Any:
-        return losses.cross_entropy(tagger(words, letters)[:, :4], np.ones((3, 4), np.int32))
+    def loss(tagger: Any, inputs: Any) -> Any:
+        return losses.cross_entropy(tagger(inputs)[:, :4], np.ones((3, 4), np.int32))
 
-    wide, longer = np.pad(words, ((0, 0), (0, 3))), np.pad(letters, ((0, 0), (0, 3), (0, 2)))
-    alone, filled = rg.grad(loss)(tagger, words, letters), rg.grad(loss)(tagger, wide, longer)
+    wide = tuple(fill(array, 0, 3, 2) for array in given)
+    alone, filled = rg.grad(loss)(tagger, given), rg.grad(loss)(tagger, wide)
     for one, other in zip(tree.leaves(alone), tree.leaves(filled), strict=True):
         np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=1e-6)
 
@@ -61,42 +67,49 @@ def test_gradients_do_not_see_the_filling() -> None:
 @pytest.mark.parametrize("place", [0, 6])
 def test_every_word_is_seen_from_everywhere(place: int) -> None:
     tagger = make().eval()
-    words, letters = WORDS.copy(), LETTERS.copy()
-    before = np.asarray(tagger(words, letters))
+    words, letters, affixes = WORDS.copy(), LETTERS.copy(), AFFIXES.copy()
+    before = np.asarray(tagger(words, letters, affixes))
     words[0, place] = words[0, place] % 11 + 1
     letters[1, place, 2] = letters[1, place, 2] % 8 + 1
-    changed = np.abs(np.asarray(tagger(words, letters)) - before).max(axis=-1)
+    changed = np.abs(np.asarray(tagger(words, letters, affixes)) - before).max(axis=-1)
     assert (changed[:2] > 1e-7).all() and (changed[2] == 0).all()
+    affixes[2, place, 1] = affixes[2, place, 1] % 5 + 1
+    again = np.asarray(tagger(words, letters, affixes)) - before
+    assert (np.abs(again[2]).max(axis=-1) > 1e-7).all()
 
 
 def test_compiled_as_in_python_and_saved(tmp_path: Any) -> None:
     tagger = make(layers=2).eval()
-    expected = np.asarray(tagger(WORDS, LETTERS))
-    native = rg.compile(lambda tagger, words, letters: tagger(words, letters))
-    np.testing.assert_allclose(np.asarray(native(tagger, WORDS, LETTERS)), expected, atol=1e-5)
+    given = (WORDS, LETTERS, AFFIXES)
+    expected = np.asarray(tagger(*given))
+    native = rg.compile(lambda tagger, inputs: tagger(inputs))
+    np.testing.assert_allclose(np.asarray(native(tagger, given)), expected, atol=1e-5)
     rg.save_model(tagger, tmp_path / "tagger")
     again = rg.load_model(tmp_path / "tagger").eval()
-    np.testing.assert_array_equal(np.asarray(again((WORDS, LETTERS))), expected)
+    np.testing.assert_array_equal(np.asarray(again(given)), expected)
     assert again.config() == tagger.config()
 
 
-def test_words_alone() -> None:
+def test_without_letters_and_affixes() -> None:
     tagger = make(characters=None).eval()
-    assert tagger(WORDS).shape == (3, 7, 4)
-    with pytest.raises(ArgumentError, match="made for words alone"):
-        tagger(WORDS, LETTERS)
+    assert tagger(WORDS, affixes=AFFIXES).shape == (3, 7, 4)
+    assert make(characters=None, affixes=None).eval()(WORDS).shape == (3, 7, 4)
+    with pytest.raises(ArgumentError, match="received characters, but was not made for them"):
+        tagger(WORDS, LETTERS, AFFIXES)
 
 
 @pytest.mark.parametrize(
     ("given", "error", "told"),
     [
+        ((WORDS, LETTERS), ArgumentError, "expected affixes"),
         ((WORDS,), ArgumentError, "expected characters"),
-        ((WORDS[0], LETTERS), ShapeError, r"expected words \(batch, time\)"),
+        ((WORDS[0], LETTERS, AFFIXES), ShapeError, r"expected words \(batch, time\)"),
         ((WORDS, LETTERS[:, :3]), ShapeError, r"for words \(3, 7\), received \(3, 3, 5\)"),
         ((WORDS, LETTERS[0]), ShapeError, "expected characters"),
-        ((WORDS.astype("float32"), LETTERS), DTypeError, "expected integer"),
+        ((WORDS, LETTERS, AFFIXES[:2]), ShapeError, "expected affixes"),
+        ((WORDS.astype("float32"), LETTERS, AFFIXES), DTypeError, "expected integer"),
         ((WORDS, LETTERS + 0.5), DTypeError, "expected integer"),
-        ((WORDS + 50, LETTERS), RetrogradError, "12"),
+        ((WORDS + 50, LETTERS, AFFIXES), RetrogradError, "12"),
     ],
 )
 def test_what_does_not_fit(given: tuple[Any, ...], error: type[Exception], told: str) -> None:

@@ -77,12 +77,12 @@ def test_predict_adds_a_column(
 
 
 def test_spans_columns_by_number_and_name(run: Runner, tmp_path: Path) -> None:
-    text = make_words(120, 3, "{tag}\t{word}\tx")
+    text = make_words(80, 3, "{tag}\t{word}\tx")
     for tag, mark in {"NOUN": "B-N", "DET": "O", "PART": "O", "VERB": "O", "ADV": "I-N"}.items():
         text = text.replace(f"{tag}\t", f"{mark}\t")
     names = "# global.columns = NER FORM OTHER\n"
     (tmp_path / "words.conll").write_text(names + text)
-    asked = ("--task", "tags", "--target", "ner", "--epochs", 12, "--json")
+    asked = ("--task", "tags", "--target", "ner", "--epochs", 10, "--json")
     weights = []
     for name, seed in (("a", 1), ("b", 1)):
         given = (*asked, "--seed", seed, "--out", tmp_path / name)

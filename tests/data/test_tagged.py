@@ -128,15 +128,14 @@ def test_every_word_stands_once_in_the_batches() -> None:
     encoded = encoder.encode(words, tags)
     for generator in (None, np.random.default_rng(1)):
         seen = np.zeros(len(encoded.words), np.int64)
-        for places, (numbers, letters), marks in encoded.make_batches(8, generator, 2):
+        for places, (numbers, letters, affixes), marks in encoded.make_batches(8, generator, 2):
             known = places >= 0
             assert len(places) % 8 == 0 and len(places) <= 16
             seen[places[known]] += 1
             np.testing.assert_array_equal(numbers[known], encoded.words[places[known]])
             np.testing.assert_array_equal(marks[known], encoded.tags[places[known]])
-            assert (
-                not numbers[~known].any() and not letters[~known].any() and not marks[~known].any()
-            )
+            for array in (numbers, letters, affixes, marks):
+                assert not array[~known].any()
         assert (seen == 1).all()
     assert encoder.decode(encoded.tags, words) == tags
 
@@ -145,7 +144,7 @@ def test_words_and_tags_that_are_not_known() -> None:
     encoder = TagEncoder.fit([["Ada", "ada", "ran"]], [["N", "N", "V"]])
     encoded = encoder.encode([["ADA", "ran", "Zoë"]], [["N", "V", "X"]])
     assert encoded.words.tolist() == [2, 1, 1] and encoded.tags.tolist() == [1, 2, 0]
-    assert encoded.characters[2].tolist() == [1, 1, 1, 0]
+    assert encoded.characters[2].tolist() == [2, 1, 1, 1, 3, 0]
     assert TagEncoder.from_json(encoder.to_json()) == encoder
 
 

@@ -14,9 +14,10 @@ from ..errors import DataError, FileFormatError
 NumpyArray = np.ndarray[Any, Any]
 Sentence = Sequence[str]
 
-PADDING, UNKNOWN = 0, 1
+PADDING, UNKNOWN, START, END = range(4)
 LEAST_TIMES = 2
 MOST_WORDS, MOST_CHARACTERS, MOST_TAGS = 50_000, 4_000, 1_000
+MOST_AFFIXES, PREFIXES, SUFFIXES = 10_000, 3, 5
 MOST_LETTERS, MOST_BUCKETS = 20, 4
 MOST_LENGTH = 256
 HARDLY_MORE = 1.15
@@ -26,10 +27,15 @@ HARDLY_MORE = 1.15
 class TagEncoder:
     """How words and tags become numbers. 0 fills up, 1 is a word or character that is not known.
 
+    2 and 3 stand before and behind the characters of a word, so that a network sees where it begins
+    and ends.
+
     Args:
         words: those with a number of their own, in lower case: the ones that occur at least twice,
             so that a network learns what words are like that it does not know.
         characters: that occur in the words.
+        affixes: beginnings of up to three characters (`<un`) and ends of up to five (`ing>`) that
+            occur at least twice.
         tags: all of them.
         letters: how many characters of a word are seen; of longer words both ends.
         lengths: of the rows into which sequences are filled; longer ones are cut into pieces.
@@ -37,6 +43,7 @@ class TagEncoder:
 
     words: tuple[str, ...]
     characters: tuple[str, ...]
+    affixes: tuple[str, ...]
     tags: tuple[str, ...]
     letters: int
     lengths: tuple[int, ...]
@@ -53,11 +60,14 @@ class TagEncoder:
             >>> encoder.words, encoder.tags
             (('a',), ('D', 'N'))
         """
-        counts = Counter(word.lower() for sentence in words for word in sentence)
-        known = [word for word, times in counts.items() if times >= LEAST_TIMES]
-        known.sort(key=lambda word: (-counts[word], word))
-        characters = Counter(letter for sentence in words for word in sentence for letter in word)
-        often = sorted(characters, key=lambda letter: (-characters[letter], letter))
+        counts = Counter(word for sentence in words for word in sentence)
+        lowered, letters, affixes = Counter[str](), Counter[str](), Counter[str]()
+        for word, times in counts.items():
+            lowered[word.lower()] += times
+            for letter in word:
+                letters[letter] += times
+            for affix in find_affixes(word):
+                affixes[affix] += times
         found = sorted({tag for sentence in tags for tag in sentence})
         if len(found) < 2:
             raise DataError(
@@ -71,22 +81,25 @@ class TagEncoder:
                 fix="name the column of the tags with --target",
             )
         sizes = [len(word) for sentence in words for word in sentence]
-        letters = int(np.clip(np.quantile(sizes, 0.99, method="higher"), 4, MOST_LETTERS))
+        longest = int(np.clip(np.quantile(sizes, 0.99, method="higher"), 4, MOST_LETTERS))
         return TagEncoder(
-            tuple(known[:MOST_WORDS]),
-            tuple(sorted(often[:MOST_CHARACTERS])),
-            tuple(found),
-            letters,
-            choose_lengths([len(sentence) for sentence in words]),
+            words=find_frequent(lowered, LEAST_TIMES, MOST_WORDS),
+            characters=find_frequent(letters, 1, MOST_CHARACTERS),
+            affixes=find_frequent(affixes, LEAST_TIMES, MOST_AFFIXES),
+            tags=tuple(found),
+            letters=longest,
+            lengths=choose_lengths([len(sentence) for sentence in words]),
         )
 
-    def count_words(self) -> int:
-        """How many numbers of words there are."""
-        return len(self.words) + UNKNOWN + 1
-
-    def count_characters(self) -> int:
-        """How many numbers of characters there are."""
-        return len(self.characters) + UNKNOWN + 1
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many numbers of words, tags, characters and affixes there are; for SequenceTagger."""
+        return {
+            "words": len(self.words) + UNKNOWN + 1,
+            "tags": len(self.tags),
+            "characters": len(self.characters) + END + 1,
+            "affixes": len(self.affixes) + UNKNOWN + 1,
+        }
 
     def decode(self, numbers: NumpyArray, words: Sequence[Sentence]) -> list[list[str]]:
         """The tags of sequences.
@@ -98,31 +111,29 @@ class TagEncoder:
         ends = np.cumsum([len(sentence) for sentence in words])[:-1]
         return [[self.tags[n - 1] for n in part.tolist()] for part in np.split(numbers, ends)]
 
-    def make_tables(self) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
-        """The numbers of words, of characters and of tags."""
-        words = {word: number for number, word in enumerate(self.words, UNKNOWN + 1)}
-        characters = {letter: number for number, letter in enumerate(self.characters, UNKNOWN + 1)}
-        return words, characters, {tag: number for number, tag in enumerate(self.tags, 1)}
-
     def encode(
         self, words: Sequence[Sentence], tags: Sequence[Sentence] | None = None
     ) -> EncodedWords:
         """The numbers of sequences; tags that are not known become 0."""
-        known, characters, classes = self.make_tables()
+        known = {word: number for number, word in enumerate(self.words, UNKNOWN + 1)}
+        characters = {letter: number for number, letter in enumerate(self.characters, END + 1)}
+        affixes = {affix: number for number, affix in enumerate(self.affixes, UNKNOWN + 1)}
         flat = [word for sentence in words for word in sentence]
-        numbers = np.array([known.get(word.lower(), UNKNOWN) for word in flat], np.int32)
-        spelled = np.zeros((len(flat), self.letters), np.int32)
-        cache: dict[str, NumpyArray] = {}
-        for place, word in enumerate(flat):
-            if word not in cache:
-                seen = shorten(word, self.letters)
-                cache[word] = np.array([characters.get(letter, UNKNOWN) for letter in seen])
-            spelled[place, : len(cache[word])] = cache[word]
+        different, places = np.unique(np.array(flat, object), return_inverse=True)
+        spelled = np.zeros((len(different), self.letters + 2), np.int32)
+        ends = np.zeros((len(different), PREFIXES + SUFFIXES), np.int32)
+        for row, word in enumerate(different):
+            seen = [characters.get(letter, UNKNOWN) for letter in shorten(word, self.letters)]
+            spelled[row, : len(seen) + 2] = [START, *seen, END]
+            ends[row] = [affixes.get(affix, UNKNOWN) for affix in find_affixes(word)]
+        numbers = [known.get(word.lower(), UNKNOWN) for word in different]
         marks = np.zeros(len(flat), np.int32)
         if tags is not None:
+            classes = {tag: number for number, tag in enumerate(self.tags, 1)}
             marks[:] = [classes.get(tag, 0) for sentence in tags for tag in sentence]
         starts, sizes = self._cut(words)
-        return EncodedWords(self, numbers, spelled, marks, starts, sizes)
+        listed = np.array(numbers, np.int32)[places]
+        return EncodedWords(self, listed, spelled[places], ends[places], marks, starts, sizes)
 
     def _cut(self, words: Sequence[Sentence]) -> tuple[NumpyArray, NumpyArray]:
         """Where pieces begin, and their lengths: whole sequences, but for very long ones."""
@@ -147,7 +158,8 @@ class TagEncoder:
         """
         try:
             lists = {
-                name: _read_list(description[name], str) for name in ("words", "characters", "tags")
+                name: _read_list(description[name], str)
+                for name in ("words", "characters", "affixes", "tags")
             }
             lengths = _read_list(description["lengths"], int)
             letters = description["letters"]
@@ -176,7 +188,8 @@ class EncodedWords:
     Args:
         encoder: which made them.
         words: int32 (words,).
-        characters: int32 (words, letters).
+        characters: int32 (words, letters + 2).
+        affixes: int32 (words, 8).
         tags: int32 (words,); 0 where the tag is not known.
         starts, sizes: of the pieces that fill rows, int64 (pieces,).
     """
@@ -184,13 +197,14 @@ class EncodedWords:
     encoder: TagEncoder
     words: NumpyArray
     characters: NumpyArray
+    affixes: NumpyArray
     tags: NumpyArray
     starts: NumpyArray
     sizes: NumpyArray
 
     def make_batches(
         self, batch_size: int, generator: np.random.Generator | None = None, most: int = 64
-    ) -> Iterator[tuple[NumpyArray, NumpyArray, NumpyArray]]:
+    ) -> Iterator[tuple[NumpyArray, tuple[NumpyArray, ...], NumpyArray]]:
         """Pieces of about the same length, filled up to a few shapes.
 
         Args:
@@ -199,8 +213,9 @@ class EncodedWords:
             most: batches at a time.
 
         Yields:
-            Words (rows, time) and characters (rows, time, letters); tags (rows, time); and the
-            place of each word, int64 (rows, time), -1 where there is none.
+            The place of each word, int64 (rows, time), -1 where there is none; its number (rows,
+            time), its characters (rows, time, letters + 2) and affixes (rows, time, 8); its tag
+            (rows, time).
         """
         lengths = np.array(self.encoder.lengths)
         bucket = np.searchsorted(lengths, self.sizes)
@@ -221,11 +236,36 @@ class EncodedWords:
             places[: len(rows)] = np.where(inside, self.starts[rows, None] + steps, -1)
             yield places, *self._fill(places)
 
-    def _fill(self, places: NumpyArray) -> tuple[Any, NumpyArray]:
+    def _fill(self, places: NumpyArray) -> tuple[tuple[NumpyArray, ...], NumpyArray]:
         known = places >= 0
-        words = np.where(known, self.words[places], PADDING)
-        characters = np.where(known[..., None], self.characters[places], PADDING)
-        return (words, characters), np.where(known, self.tags[places], 0)
+        words, characters, affixes, tags = (
+            np.where(known.reshape(known.shape + (1,) * (part.ndim - 1)), part[places], PADDING)
+            for part in (self.words, self.characters, self.affixes, self.tags)
+        )
+        return (words, characters, affixes), tags
+
+
+def find_affixes(word: str) -> list[str]:
+    """How a word begins and how it ends.
+
+    Example:
+        >>> find_affixes("Unseen")
+        ['<U', '<Un', '<Uns', 'n>', 'en>', 'een>', 'seen>', 'nseen>']
+    """
+    marked = f"<{word}>"
+    begins = [marked[: length + 1] for length in range(1, PREFIXES + 1)]
+    return begins + [marked[-length - 1 :] for length in range(1, SUFFIXES + 1)]
+
+
+def find_frequent(counts: Counter[str], least: int, most: int) -> tuple[str, ...]:
+    """What occurs often enough, the most frequent first, at most so many.
+
+    Example:
+        >>> find_frequent(Counter("abracadabra"), 2, 2)
+        ('a', 'b')
+    """
+    often = [item for item, times in counts.items() if times >= least]
+    return tuple(sorted(often, key=lambda item: (-counts[item], item))[:most])
 
 
 def shorten(word: str, letters: int) -> str:

@@ -1,5 +1,6 @@
 """Whole models, small and complete: built of the layers of `nn`, saved and loaded like them."""
 
+from .chain import chain_cross_entropy, find_best_tags
 from .character_lstm import CharacterLSTM
 from .generation import generate, stream
 from .gpt import GPT
@@ -17,6 +18,8 @@ __all__ = [
     "TextClassifier",
     "TextEncoder",
     "TokenEmbedding",
+    "chain_cross_entropy",
+    "find_best_tags",
     "generate",
     "sample",
     "stream",

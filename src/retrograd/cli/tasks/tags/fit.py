@@ -12,9 +12,9 @@ import numpy as np
 from .... import models, optim
 from ....data.tag_encoder import EncodedWords, TagEncoder
 from ....train.trainer import Trainer
-from .model import cross_entropy_of_words
+from .model import choose_loss
 
-STEPS, LEAST_EPOCHS, MOST_EPOCHS = 2_000, 5, 60
+STEPS, LEAST_EPOCHS, MOST_EPOCHS = 1_200, 5, 60
 WARM = 0.05
 BATCHES_AT_A_TIME = 16
 
@@ -37,15 +37,16 @@ class TagRecipe:
 
     def make(self, encoder: TagEncoder) -> models.SequenceTagger:
         """The network with its first weights."""
-        sizes = (encoder.count_words(), len(encoder.tags), encoder.count_characters())
-        return models.SequenceTagger(*sizes, **self.options)
+        options: dict[str, Any] = {**encoder.sizes, **self.options}
+        return models.SequenceTagger(**options)
 
     def describe(self) -> str:
         """The network in words."""
         options = self.options
         return (
-            f"word embedding of {options['features']}, {options['filters']} convolutions over "
-            f"letters, LSTMs of {options['hidden_features']} in both directions"
+            f"embeddings of {options['features']} for words and affixes, {options['filters']} "
+            f"convolutions over letters, LSTMs of {options['hidden_features']} in both directions"
+            + (", each tag depends on the one before" if options["chain"] else "")
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -53,13 +54,18 @@ class TagRecipe:
         return asdict(self)
 
 
-def choose_tag_recipe(sequences: int, epochs: int | None = None) -> TagRecipe:
+def choose_tag_recipe(sequences: int, epochs: int | None, chain: bool) -> TagRecipe:
     """The network and its training for so many sequences to learn.
 
+    Args:
+        sequences: how many there are.
+        epochs: those that the user asked for, or None.
+        chain: whether a tag shall depend on the one before.
+
     Example:
-        >>> recipe = choose_tag_recipe(4_000)
+        >>> recipe = choose_tag_recipe(4_000, None, chain=False)
         >>> recipe.batch_size, recipe.epochs
-        (32, 16)
+        (32, 10)
     """
     batch_size = int(np.clip(2 ** round(np.log2(sequences / 40)), 4, 32))
     steps = -(-sequences // batch_size)
@@ -69,7 +75,8 @@ def choose_tag_recipe(sequences: int, epochs: int | None = None) -> TagRecipe:
         "character_features": 32,
         "filters": 128,
         "hidden_features": 128,
-        "dropout": 0.3,
+        "dropout": 0.5,
+        "chain": chain,
     }
     return TagRecipe(options, batch_size, 3e-3, epochs or chosen)
 
@@ -122,7 +129,7 @@ def fit_tagger(
     optimizer = optim.chain(
         optim.clip_by_global_norm(1.0), optim.AdamW(recipe.learning_rate, weight_decay=0.01)
     )
-    trainer = Trainer(network, cross_entropy_of_words, optimizer)
+    trainer = Trainer(network, choose_loss(network), optimizer)
     best, kept, best_epoch, interrupted = -1.0, None, 0, False
     rows = max(1, len(train.sizes))
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,7 +112,7 @@ class TagModel:
 
     def find(self, words: Sequence[Sequence[str]]) -> list[list[str]]:
         """The tags of the words of sequences."""
-        trainer = Trainer(self.network, cross_entropy_of_words, SGD(0.0))
+        trainer = Trainer(self.network, choose_loss(self.network), SGD(0.0))
         numbers = find_numbers(trainer, self.encoder.encode(words))
         return self.encoder.decode(numbers, words)
 
@@ -156,9 +156,9 @@ def load_tag_model(path: str) -> TagModel:
             f"The section {SECTION!r} of {path!r} is damaged.", fix="train the model again"
         )
     network = load_model(path)
-    sizes = (encoder.count_words(), encoder.count_characters(), len(encoder.tags))
+    sizes = encoder.sizes
     fits = isinstance(network, models.SequenceTagger)
-    if not fits or (network.words, network.characters, network.tags) != sizes:
+    if not fits or any(getattr(network, name) != size for name, size in sizes.items()):
         raise FileFormatError(
             f"The network in {path!r} does not know its {len(encoder.tags)} tags and its words.",
             fix="train the model again: its files do not belong together",
@@ -171,6 +171,11 @@ def _read_columns(found: Any) -> Columns | None:
         return None
     names = isinstance(found["words"], str) and isinstance(found["tags"], str)
     return Columns(**found) if names and type(found["width"]) is int else None
+
+
+def choose_loss(network: models.SequenceTagger) -> Callable[..., Any]:
+    """What a tagger is trained with."""
+    return cross_entropy_of_words if network.chain is None else models.chain_cross_entropy
 
 
 def cross_entropy_of_words(logits: Any, tags: Any) -> Any:
@@ -189,7 +194,10 @@ def find_numbers(trainer: Trainer, words: EncodedWords) -> NumpyArray:
     """The number of the tag of each word, from 1 on, int32 (words,)."""
     found = np.zeros(len(words.words), np.int32)
     for places, inputs, _ in words.make_batches(ROWS):
-        logits = np.asarray(trainer.predict(inputs, batch_size=ROWS))
-        known = places >= 0
-        found[places[known]] = logits.argmax(axis=-1)[known] + 1
+        outputs, known = trainer.predict(inputs, batch_size=ROWS), places >= 0
+        if isinstance(outputs, tuple):
+            tags = models.find_best_tags(outputs, known.sum(axis=1))
+        else:
+            tags = np.asarray(outputs).argmax(axis=-1)
+        found[places[known]] = tags[known] + 1
     return found

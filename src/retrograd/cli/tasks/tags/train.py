@@ -25,6 +25,8 @@ from .model import Columns, TagModel, find_numbers
 from .scoring import score_kinds, score_tags, show_kinds, show_scores
 
 PARTS = ("train", "validation", "test")
+MOST_IN_CHAIN = 64
+"""With more tags, their pairs would cost more than the rest of the network."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +62,8 @@ def train_tags(request: TrainRequest, output: Output) -> None:
     spans = mark_spans(tag for sentence in whole.tags for tag in sentence)
     _show_words(request.data, texts, columns, whole, parts, encoder, output)
 
-    recipe = choose_tag_recipe(len(train), request.epochs)
+    chain = spans and len(encoder.tags) <= MOST_IN_CHAIN
+    recipe = choose_tag_recipe(len(train), request.epochs, chain)
     random.seed(request.seed)
     network = recipe.make(encoder)
     numbers = sum(array.type.size for array in network.named_state().values())
