@@ -96,7 +96,7 @@ class OwnKernels(Kernels):
         program.threads = self.threads
         # The three results of Adam are written over what they replace.
         replaced = {0: 1, 1: 2, 2: 3} if case.kind == "adam" else {}
-        copies = Copies(program, arrays, replaced)
+        copies = Copies(program, arrays, replaced, inside=True)
         return [copies.run]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..ir.loops import Access, Epilogue, Expression, LoopNest, Store
+from ..ir.loops import LINE, Access, Epilogue, Expression, LoopNest, Store
 from .axes import dependences
 from .elementwise import emit_elementwise
 from .emit import Function, kernel_function, scalar_type
@@ -40,13 +40,41 @@ class LoopEmitter:
         self.values: dict[int, list[Value]] = {}
         self.lanes, self.copies = 1, 1
         self.running: list[Running] = []
+        self.around = False  # whether what may be is written around the caches
 
     # -- loops --------------------------------------------------------------------------------
 
     def emit(self) -> Function:
-        self._level(-1)
+        if any(store.around for store in self.nest.stores):
+            self._emit_around()
+        else:
+            self._level(-1)
         self.f.do("ret void")
         return self.f
+
+    def _emit_around(self) -> None:
+        """The loops twice: with stores around the caches where these lie at whole lines, and not
+        over what is read (an update in place has its lines in the cache anyway)."""
+        f, pointers = self.f, self.memory.pointer
+        targets = [pointers(store.access) for store in self.nest.stores if store.around]
+        read = {e.access: 0 for e in self.nest.expressions if e.access is not None}
+        wrong = []
+        for target in targets:
+            place = f.emit(f"ptrtoint ptr {target} to i64")
+            rest = f.emit(f"and i64 {place}, {LINE - 1}")
+            wrong.append(f.emit(f"icmp ne i64 {rest}, 0"))
+            wrong += [f.emit(f"icmp eq ptr {target}, {pointers(access)}") for access in read]
+        usual = wrong[0]
+        for one in wrong[1:]:
+            usual = f.emit(f"or i1 {usual}, {one}")
+        with f.when(f.emit(f"xor i1 {usual}, true")):
+            self.around = True
+            self._level(-1)
+            self.around = False
+            # Such stores are not ordered with later ones, which tell other threads of them.
+            f.do("fence seq_cst")
+        with f.when(usual):
+            self._level(-1)
 
     def _level(self, level: int) -> None:
         """Emit what becomes known at this level, then the loops inside."""
@@ -266,7 +294,7 @@ class LoopEmitter:
                 if store.index is not None:
                     self.memory.store_at(store, value, self._value(store.index, copy, self.lanes))
                 else:
-                    self.memory.store(store.access, value)
+                    self.memory.store(store.access, value, store.around and self.around)
                 self.memory.shift = 0
 
     def _accumulate(self, running: Running, copy: int) -> None:

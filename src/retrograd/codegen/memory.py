@@ -313,7 +313,8 @@ class MemoryEmitter:
             name = self.f.emit(f"icmp ne {kind} {name}, {zero}")
         return Value(name, dtype, lanes)
 
-    def store(self, access: Access, value: Value) -> None:
+    def store(self, access: Access, value: Value, around: bool = False) -> None:
+        """Write a value; `around` the caches where that is possible."""
         lanes = value.lanes
         element = memory_type(value.dtype)
         kind = vector_of(element, lanes)
@@ -328,6 +329,11 @@ class MemoryEmitter:
         if stride == 1:
             align = value.dtype.itemsize
             address = self._address(access)
+            if tail is None and around:
+                self.f.helpers.add("!0 = !{i32 1}")
+                align *= lanes
+                self.f.do(f"store {kind} {name}, ptr {address}, align {align}, !nontemporal !0")
+                return
             if tail is None:
                 self.f.do(f"store {kind} {name}, ptr {address}, align {align}")
                 return

@@ -17,6 +17,9 @@ from .types import DType
 LINE = 64
 """Bytes of a cache line; values in memory that is planned begin at one."""
 
+AROUND = 1 << 26
+"""Bytes from which on no cache is likely to hold a result."""
+
 REDUCTIONS = ("sum", "max", "min", "prod", "argmax", "argmin", "mean", "variance")
 
 
@@ -80,6 +83,7 @@ class Store:
             [0, limit). The value is then added to what is there, in the order of the loops.
         replaces: with `index`: the value takes the place of what is there instead, and outside of
             [0, limit) nothing is stored.
+        around: whether it goes around the caches, where it lies at whole lines.
     """
 
     access: Access
@@ -90,6 +94,7 @@ class Store:
     scale: int = 0
     limit: int = 0
     replaces: bool = False
+    around: bool = False
 
     def moved(self, access: Access, place: Callable[[int], int]) -> Store:
         """The same store elsewhere, with its expressions renumbered."""

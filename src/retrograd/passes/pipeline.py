@@ -26,6 +26,7 @@ from .split_contractions import split_contractions
 from .split_dots import split_dots
 from .split_reductions import split_reductions
 from .turn_dots import turn_dots
+from .write_around import write_around
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     inline,
@@ -49,6 +50,7 @@ SCHEDULE_PASSES: tuple[Callable[[Schedule], Schedule], ...] = (
     fuse_epilogues,
     split_contractions,
     split_reductions,
+    write_around,
 )
 """Each takes a Schedule, of a program or of one inside of it, and gives one that does the same."""
 

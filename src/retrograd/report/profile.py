@@ -106,17 +106,24 @@ class Copies:
         program: the machine code, with a memory of its own.
         arrays: the inputs.
         replaced: for each output that is a new value of an input, the position of that input.
+        inside: whether results lie at cache lines, as those inside of a program do; NumPy's own
+            large arrays, which callers get, do not.
     """
 
     def __init__(
-        self, program: NativeProgram, arrays: Sequence[NumpyArray], replaced: dict[int, int]
+        self,
+        program: NativeProgram,
+        arrays: Sequence[NumpyArray],
+        replaced: dict[int, int],
+        inside: bool = False,
     ) -> None:
         self.program = program
-        self._held = [empty_state(array.shape, array.dtype) for array in arrays]
-        for copy, array in zip(self._held, arrays, strict=True):
+        # Of the inputs, then of the results that are written elsewhere.
+        self.arrays = [empty_state(array.shape, array.dtype) for array in arrays]
+        for copy, array in zip(self.arrays, arrays, strict=True):
             copy[...] = array
         for slot, position in program.inputs:
-            program.table[slot] = self._held[position].ctypes.data
+            program.table[slot] = self.arrays[position].ctypes.data
         pairs = program.plan.lifetimes.select([(i, o) for o, i in replaced.items()])
         over = {target: source for source, target in pairs}
         for position, number in enumerate(program.outputs):
@@ -124,10 +131,13 @@ class Copies:
             if buffer.kind != "arena":
                 continue
             if position in over:
-                memory = self._held[over[position]]
+                memory = self.arrays[over[position]]
             else:
                 memory = np.zeros(buffer.shape, buffer.dtype)
-                self._held.append(memory)
+                if inside:
+                    memory = empty_state(buffer.shape, buffer.dtype)
+                    memory[...] = 0
+                self.arrays.append(memory)
             program.table[program.slots[number]] = memory.ctypes.data
 
     def run(self) -> float:
@@ -136,7 +146,7 @@ class Copies:
         try:
             self.program.execute({})
         except OutOfRange:
-            raise self.program.explain(self._held) from None
+            raise self.program.explain(self.arrays) from None
         return time.perf_counter() - begin
 
 
