@@ -5,7 +5,7 @@ from __future__ import annotations
 import bz2
 import lzma
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from retrograd.errors import DataError
@@ -25,21 +25,34 @@ def read_r_object(content: bytes, extension: str = ".rds") -> Any:
             "R's files are read with the package rdata, which is missing.",
             fix="pip install -e '.[applications]'",
         ) from None
-    return rdata.conversion.convert(rdata.parser.parse_data(content, extension=extension))
+    read = rdata.conversion
+    # A "tibble" is a data frame.
+    frames = dict.fromkeys(("tbl_df", "tbl"), read.dataframe_constructor)
+    parsed = rdata.parser.parse_data(content, extension=extension)
+    return read.convert(parsed, {**read.DEFAULT_CLASS_MAP, **frames})
 
 
-def read_r_database(contents: Mapping[str, bytes], path: str) -> dict[str, Any]:
-    """All objects of the data of an R package, by their names.
+def read_r_database(
+    contents: Mapping[str, bytes], path: str, names: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Objects of the data of an R package, by their names.
 
     Args:
         contents: the files of the package.
         path: of the database without its ending: `path.rdx` lists names, places and lengths of the
             compressed objects in `path.rdb`.
+        names: of the objects to read; None for all.
+
+    Raises:
+        DataError: there is no object of a name.
     """
     index = read_r_object(contents[f"{path}.rdx"])["variables"]
     blocks = contents[f"{path}.rdb"]
     found = {}
-    for name, (place, length) in index.items():
+    for name in index if names is None else names:
+        if name not in index:
+            raise DataError(f"The R database {path} holds no object {name!r}.")
+        place, length = index[name]
         block = blocks[int(place) : int(place) + int(length)]
         found[name] = read_r_object(decompress_block(block))
     return found

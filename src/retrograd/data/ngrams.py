@@ -10,7 +10,7 @@ from typing import Any, final
 
 import numpy as np
 
-from ..errors import ArgumentError
+from .sequences import as_count
 from .text import NumpyArray, Symbols, check_text
 
 # Scripts that put no space between words: each of their characters is a word of its own.
@@ -30,11 +30,14 @@ class NGrams(Symbols):
 
     A text becomes the numbers of the n-grams that it holds, each once, in the order in which they
     first occur; what is not known is left out. "not good" is then another feature than "good",
-    though the order of the text is lost otherwise.
+    though the order of the text is lost otherwise. With `beginning=5`, a longer word counts by its
+    first 5 letters as well ("disappointed" and "disappointing" as "disap-"), which tells what a
+    word means that was hardly ever seen.
 
     Args:
         symbols: the n-grams, their words separated by a space, in the order of their numbers.
         longest: how many words an n-gram has at the most.
+        beginning: the letters of a beginning; 0 for none.
 
     Example:
         >>> vocabulary = NGrams.of("not good", "good, not bad", at_least=1)
@@ -49,11 +52,10 @@ class NGrams(Symbols):
     kind = "ngrams"
     joint = ", "
 
-    def __init__(self, symbols: Sequence[str], longest: int = 2) -> None:
+    def __init__(self, symbols: Sequence[str], longest: int = 2, beginning: int = 0) -> None:
         super().__init__(symbols)
-        if isinstance(longest, bool) or not isinstance(longest, int) or longest < 1:
-            raise ArgumentError(f"longest is a whole number from 1 on, received {longest!r:.60}.")
-        self.longest = longest
+        self.longest = as_count(longest, "longest")
+        self.beginning = as_count(beginning, "beginning", least=0)
 
     @staticmethod
     def cut(text: str) -> Sequence[str]:
@@ -61,40 +63,56 @@ class NGrams(Symbols):
         return _TOKEN.findall(unicodedata.normalize("NFC", text).lower())
 
     @staticmethod
-    def find(text: str, longest: int = 2) -> list[str]:
-        """The n-grams of a text, each once: shorter ones first."""
+    def find(text: str, longest: int = 2, beginning: int = 0) -> list[str]:
+        """The n-grams of a text, each once: words, their beginnings, then longer ones."""
         words = NGrams.cut(check_text(text))
         found = dict.fromkeys(words)
+        if beginning:
+            found |= dict.fromkeys(f"{w[:beginning]}-" for w in words if len(w) > beginning)
         for length in range(2, longest + 1):
             for start in range(len(words) - length + 1):
                 found[" ".join(words[start : start + length])] = None
         return list(found)
 
     @staticmethod
-    def of(*texts: str, longest: int = 2, most: int | None = None, at_least: int = 2) -> NGrams:
+    def of(
+        *texts: str,
+        longest: int = 2,
+        beginning: int = 0,
+        most: int | None = None,
+        at_least: int = 2,
+    ) -> NGrams:
         """The n-grams that occur in enough of the texts, those in the most texts first.
 
         Args:
             texts: what is counted.
             longest: how many words an n-gram has at the most.
+            beginning: the letters of a beginning; 0 for none.
             most: how many n-grams at the most; None for all.
             at_least: in how many texts an n-gram must occur.
 
         Raises:
-            DataError: there is none.
+            ArgumentError: an option is no count.
+            DataError: there is no n-gram.
         """
-        counts = Counter(symbol for text in texts for symbol in NGrams.find(text, longest))
+        as_count(longest, "longest")
+        as_count(beginning, "beginning", least=0)
+        as_count(at_least, "at_least")
+        if most is not None:
+            as_count(most, "most")
+        counts = Counter(s for text in texts for s in NGrams.find(text, longest, beginning))
         frequent = [symbol for symbol, number in counts.items() if number >= at_least]
         ordered = sorted(frequent, key=lambda symbol: (-counts[symbol], symbol))
-        return NGrams(ordered[:most], longest)
+        return NGrams(ordered[:most], longest, beginning)
 
     def encode(self, text: str, ends: bool = False) -> NumpyArray:
         number_of = self._number_of
-        found = NGrams.find(text, self.longest)
+        found = NGrams.find(text, self.longest, self.beginning)
         return self._with_ends([number_of[s] for s in found if s in number_of], ends)
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "longest": self.longest, "symbols": self.symbols}
+        sizes = {"longest": self.longest, "beginning": self.beginning}
+        return {"kind": self.kind, **sizes, "symbols": self.symbols}
 
 
 def weigh_by_rarity(rows: Sequence[NumpyArray], vocabulary: int) -> NumpyArray:

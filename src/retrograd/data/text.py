@@ -304,7 +304,9 @@ def load_vocabulary(description: Any) -> Vocabulary:
         if kind == "ngrams":
             from .ngrams import NGrams  # it builds on this module
 
-            return NGrams(_read_symbols(description), description["longest"])
+            return NGrams(
+                _read_symbols(description), description["longest"], description["beginning"]
+            )
         if kind == Subwords.kind:
             return Subwords(_read_tokenizer(description["tokenizer"]))
     except (KeyError, TypeError, ValueError, ArgumentError, DataError) as error:

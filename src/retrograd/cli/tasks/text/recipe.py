@@ -15,6 +15,8 @@ from ....data.text import Vocabulary, Words
 NETWORKS = ("ngrams", "gru")
 MANY_TEXTS = 20_000
 MOST_SYMBOLS = 60_000
+BEGINNING = 5
+"""Letters by which longer words count beside themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,8 @@ class TextRecipe:
     """How a classifier of texts is built and trained.
 
     Args:
-        network: "ngrams", an embedding of words and pairs of words, or "gru", which reads words in
-            their order.
+        network: "ngrams", an embedding of words, their beginnings and pairs of words, or "gru",
+            which reads words in their order.
         features: the length of the vector of a token.
         recurrent_features: the size of the GRU in each direction; 0 for none.
         pooling: how the vectors of a text become one.
@@ -60,7 +62,9 @@ class TextRecipe:
         """
         at_least = 2 if len(texts) >= 100 else 1
         if self.network == "ngrams":
-            return NGrams.of(*texts, longest=2, most=MOST_SYMBOLS, at_least=at_least)
+            return NGrams.of(
+                *texts, longest=2, beginning=BEGINNING, most=MOST_SYMBOLS, at_least=at_least
+            )
         return Words.of(*texts, most=MOST_SYMBOLS, at_least=at_least)
 
     def make_network(self, vocabulary: int, classes: int) -> models.TextClassifier:
@@ -72,7 +76,7 @@ class TextRecipe:
 
     def describe(self, vocabulary: int, classes: int) -> str:
         """The network in words."""
-        tokens = "words and pairs of words" if self.network == "ngrams" else "words"
+        tokens = "words, beginnings and pairs of words" if self.network == "ngrams" else "words"
         gru = f" -> GRU {self.recurrent_features} both ways" if self.recurrent_features else ""
         pooling = " and ".join(self.pooling)
         return (
@@ -102,16 +106,16 @@ def choose_text_recipe(network: str, texts: int, epochs: int | None = None) -> T
     batch_size = int(np.clip(2 ** round(np.log2(max(texts, 1) / 100)), 4, 64))
     is_gru = network == "gru"
     steps = -(-texts // batch_size)
-    limit = int(np.clip(800 // steps, 6, 60))
+    limit = int(np.clip(1_000 // steps, 6, 60))
     return TextRecipe(
         network=network,
         features=48 if is_gru else 32,
         recurrent_features=32 if is_gru else 0,
-        pooling=("mean", "max") if is_gru else ("mean",),
+        pooling=("mean", "max") if is_gru else ("root", "max"),
         dropout=0.5,
-        token_dropout=0.2 if is_gru else 0.3,
-        weight_decay=0.01,
-        learning_rate=2e-3 if is_gru else 5e-3,
+        token_dropout=0.3,
+        weight_decay=0.3,
+        learning_rate=2e-3 if is_gru else 1.5e-3,
         batch_size=batch_size,
         epochs=limit if epochs is None else epochs,
         patience=max(2, limit // 4),
