@@ -2,13 +2,14 @@
 
 FLOPs are operations whose result is a floating-point number: a multiply-add is two, and a function
 such as exp counts as one. Bytes are the elements that the kernel reads and those that it writes,
-each once, however often it comes back to them.
+each once, however often it comes back to them. Of two branches of which one runs, the one with more
+counts; of a loop whose steps are not known, one step.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from ..ir.loops import (
     Access,
@@ -39,7 +40,7 @@ def count_flops(kernel: Kernel) -> int:
     if isinstance(kernel, LoopNest):
         return _count_in_nest(kernel)
     if isinstance(kernel, (Repeat, Grid)):
-        return kernel.runs * sum(count_flops(inner) for inner in kernel.body.schedule.kernels)
+        return kernel.runs * add_up(kernel.body.schedule.kernels, count_flops)
     return 0
 
 
@@ -52,7 +53,7 @@ def count_bytes(kernel: Kernel, schedule: Schedule) -> int:
     """
     if isinstance(kernel, (Repeat, Grid)):
         inside = kernel.body.schedule
-        return kernel.runs * sum(count_bytes(inner, inside) for inner in inside.kernels)
+        return kernel.runs * add_up(inside.kernels, lambda inner: count_bytes(inner, inside))
     if isinstance(kernel, Routine) and kernel.name == "keep":
         return 0  # where the table is written in place; only that is in steps that are measured
     if isinstance(kernel, (Callback, Routine)):
@@ -69,6 +70,20 @@ def count_bytes(kernel: Kernel, schedule: Schedule) -> int:
         scattered = _count_scattered(kernel, schedule)
     extents = kernel.extents
     return _sum_bytes(loads, extents, schedule) + _sum_bytes(stores, extents, schedule) + scattered
+
+
+def add_up(kernels: Sequence[Kernel], count: Callable[[Kernel], int]) -> int:
+    """What kernels take together: of the branches of a cond, the one that takes more."""
+    total = 0
+    branches: dict[int, list[int]] = {}  # by the bool in memory that chooses
+    for kernel in kernels:
+        amount = count(kernel)
+        if isinstance(kernel, Repeat) and kernel.condition is not None:
+            flag, expected = kernel.condition
+            branches.setdefault(flag, [0, 0])[expected] += amount
+        else:
+            total += amount
+    return total + sum(map(max, branches.values()))
 
 
 def find_width(kernel: Kernel) -> int:

@@ -50,7 +50,10 @@ class KernelReport:
         writes: the inputs of the program for which it makes new values, as "layers.0.weight".
         source: the user's line.
         depth: 0; 1 and more for kernels inside of loops.
-        runs: how often it runs in one run of the program.
+        when: "" if it always runs; "each iteration" in a while_loop, whose steps are not known;
+            "if true" or "if false" in a branch of cond, of which either runs. All that holds, with
+            commas.
+        runs: how often it runs in one run of the program, or in one iteration.
         flops: floating-point operations of all these runs.
         bytes: what all these runs must move.
         width: bytes of the numbers that it computes with.
@@ -66,6 +69,7 @@ class KernelReport:
     writes: tuple[str, ...]
     source: SourceLine | None
     depth: int
+    when: str
     runs: int
     flops: int
     bytes: int
@@ -104,6 +108,7 @@ class KernelReport:
             "writes": list(self.writes),
             "source": line,
             "depth": self.depth,
+            "when": self.when,
             "runs": self.runs,
             "flops": self.flops,
             "bytes": self.bytes,
@@ -165,12 +170,14 @@ def describe_kernels(
     producers = {id(variable): node for node in nodes_of for variable in node.outputs}
     found = []
     outer: list[tuple[tuple[str, ...], SourceLine | None]] = []  # of the loops around a kernel
+    when: list[str] = []  # the same
     together = [shared]  # whether threads share the kernels, by depth
     for number, (kernel, around, depth, runs) in enumerate(walk_kernels(schedule)):
         nodes = _find_nodes(kernel, around, producers)
         what, operations, shape = _describe(kernel, around, nodes)
         written = writes(kernel) if around is schedule else set()
-        del outer[depth:], together[depth + 1 :]
+        del outer[depth:], when[depth:], together[depth + 1 :]
+        when.append(", ".join(filter(None, (*when[-1:], tell_when(kernel)))))
         paths = tuple(dict.fromkeys(node.path for node in nodes if node.path))
         source = next((node.source for node in nodes if node.source), None)
         if depth and not paths:  # what is inside of a loop is where the loop is
@@ -191,6 +198,7 @@ def describe_kernels(
                 writes=tuple(sorted((names[n] for n in written if n in names), key=len)),
                 source=source,
                 depth=depth,
+                when=when[-1],
                 runs=runs,
                 flops=runs * count_flops(kernel),
                 bytes=runs * count_bytes(kernel, around),
@@ -198,6 +206,15 @@ def describe_kernels(
             )
         )
     return found
+
+
+def tell_when(kernel: Kernel) -> str:
+    """When a loop around kernels runs them; "" for always."""
+    if not isinstance(kernel, Repeat):
+        return ""
+    if kernel.condition is not None:
+        return "if true" if kernel.condition[1] else "if false"
+    return "each iteration" if kernel.open else ""
 
 
 def _kind_of(kernel: Kernel) -> str:
@@ -266,7 +283,9 @@ def _describe(
         return name or "contraction", operations, shape
     if isinstance(kernel, (Repeat, Grid)):
         count = len(kernel.body.schedule.kernels)
-        return name or "loop", Counter(), f"{kernel.runs} x {count} kernels"
+        shape = f"{count} kernel{'s' * (count > 1)}"
+        known = kernel.runs if not tell_when(kernel) else 0
+        return name or "loop", Counter(), f"{known} x {shape}" if known else shape
     if isinstance(kernel, Callback):
         return name, Counter([name]), _format_types(kernel.node)
     shape = _format_shape(schedule.buffers[min(writes(kernel))].shape)

@@ -112,10 +112,14 @@ def _write_summary(report: Report) -> Iterator[str]:
     if report.kernels:
         kinds = Counter(kernel.kind for kernel in report.kernels)
         listed = ", ".join(f"{times} {kind}{'s' * (times > 1)}" for kind, times in kinds.items())
-        top = [kernel for kernel in report.kernels if not kernel.depth]
-        flops, moved = sum(k.flops for k in top), sum(k.bytes for k in top)
+        flops, moved = report.work
         yield f"kernels     {len(report.kernels)}, {report.distinct} of them different: {listed}"
         yield f"work        {format_amount(flops)}FLOP, {format_bytes(moved)} moved by kernels"
+        unknown = {part for kernel in report.kernels for part in kernel.when.split(", ")}
+        if "each iteration" in unknown:
+            yield "            (of a while_loop: each iteration)"
+        if unknown & {"if true", "if false"}:
+            yield "            (of a cond: either branch runs, the one with more is counted)"
 
 
 def _name_time(name: str) -> str:
@@ -177,7 +181,7 @@ def _write_profile(report: Report, profile: Profile, most: int | None) -> Iterat
 
 def _group(kernel: KernelReport) -> tuple[object, ...]:
     """What is the same for equal kernels."""
-    return kernel.name or kernel.number, kernel.depth
+    return kernel.name or kernel.number, kernel.depth, kernel.when
 
 
 def _tell_group(pairs: Sequence[tuple[KernelReport, KernelTime]]) -> list[str]:
@@ -201,9 +205,16 @@ def _tell_group(pairs: Sequence[tuple[KernelReport, KernelTime]]) -> list[str]:
         format_time(waiting) if waiting > 1e-9 else "",
         f"{100 * limit / seconds:.0f} %" if limit and seconds else "",
         times[0].bound if limit else "",
-        str(runs),
+        _tell_runs(runs, kernels[0].when),
         *cells,
     ]
+
+
+def _tell_runs(runs: int, when: str) -> str:
+    """How often kernels run: n where that is not known before."""
+    if not when:
+        return str(runs)
+    return "n" if "each iteration" in when else f"0 or {runs}"
 
 
 def _tell(kernel: KernelReport) -> list[str]:
@@ -211,6 +222,8 @@ def _tell(kernel: KernelReport) -> list[str]:
     text = "  " * kernel.depth + kernel.what
     if kernel.what == "fused loop" or kernel.kind == "contraction":
         text = "  " * kernel.depth + kernel.operations_text
+    elif kernel.kind == "repeat" and kernel.when:
+        text += ", " + kernel.when.split(", ")[-1]
     place = _name_places(kernel.paths) or cut(kernel.place, WIDEST[2])
     cells = [cut(cell, width) for cell, width in zip((text, kernel.shape), WIDEST)]
     cells += [place, _name_places(kernel.writes)]

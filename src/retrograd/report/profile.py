@@ -39,7 +39,7 @@ class KernelTime:
         waiting: for which the first thread waited for others before it could start.
         share: of the step: of the sum of all parts.
         limit: the least possible time: the larger of its arithmetic and its bytes; 0 where
-            nothing is known.
+            nothing is known, as how often a kernel in a while_loop or cond has run.
         bound: which of the two: "FLOPs" or "bytes".
     """
 
@@ -258,10 +258,15 @@ def _tell_time(
     """What the counts say of a kernel."""
     place = FIRST + 2 * row.number
     seconds, waiting = float(quartiles[place]), float(quartiles[place + 1])
+    # How often it ran is not known where that depends on values.
     arithmetic, moving = (
-        row.runs * part
-        for part in limits.times(
-            row.flops / row.runs * row.width / 4, row.bytes / row.runs, threads
+        (0.0, 0.0)
+        if row.when
+        else (
+            row.runs * part
+            for part in limits.times(
+                row.flops / row.runs * row.width / 4, row.bytes / row.runs, threads
+            )
         )
     )
     return KernelTime(

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import ArgumentError, ArgumentTypeError, suggest
 from ..ir import Graph, format_graph
 from ..runtime.forks import computed_once
+from .counts import add_up, count_bytes, count_flops
 from .kernels import KernelReport, describe_kernels
 from .page import format_report
 
@@ -170,6 +171,20 @@ class Report:
         names = {o: inputs[i].name or "" for o, i in self._subject.replaced.items()}
         program = self._program
         return tuple(describe_kernels(program.schedule, names, program.shared, program.target))
+
+    @property
+    def work(self) -> tuple[int, int]:
+        """FLOPs of a run, and the bytes that it moves.
+
+        Of two branches of a cond the one with more counts, of a while_loop one iteration.
+        """
+        if not self.is_native:
+            return 0, 0
+        schedule = self._program.schedule
+        return (
+            add_up(schedule.kernels, count_flops),
+            add_up(schedule.kernels, lambda kernel: count_bytes(kernel, schedule)),
+        )
 
     @property
     def distinct(self) -> int:
