@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -180,7 +181,42 @@ def test_evaluate_and_predict_refuse_what_does_not_fit(
     assert "no column 'review'" in run("evaluate", model, without).err
     empty = write_table(tmp_path / "c.csv", {"review": ["so lovely"], "mood": [""]})
     assert "has a value" in run("evaluate", model, empty).err
-    assert run("predict", model, strange).code == 2
+
+
+def test_predicts_lines_and_prints_without_out(
+    reviews: Path, run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = tmp_path / "new.txt"
+    lines.write_text("we were there, so lovely\n\nsuch an awful day\n", encoding="utf-8")
+    outcome = run("predict", reviews / "model", lines)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.splitlines()[::2] == ["good", "bad"]
+    assert len(outcome.out.splitlines()) == 3 and "no word" in outcome.err
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.read_bytes())))
+    found = run("predict", reviews / "model", "-", "--probabilities", "--json").json
+    assert found["predictions"]["prediction"][::2] == ["good", "bad"] and found["rows"] == 3
+    assert len(found["predictions"]) == 3
+    lines.write_bytes("día\n".encode("latin-1"))
+    assert "not UTF-8" in run("predict", reviews / "model", lines).err
+
+
+def test_ctrl_c_keeps_the_best_so_far(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    rows = [generator.integers(4, 30, 5).astype(np.int32) for _ in range(60)]
+    labels = np.array([int(9 in row) for row in rows], np.int32)
+    recipe = choose_text_recipe("ngrams", 40, epochs=40)
+    for stop in (0.01, 0.3):
+        random.seed(0)
+        network = recipe.make_network(30, 2)
+
+        def show(share: float, text: str, stop: float = stop) -> None:
+            if share > stop:
+                raise KeyboardInterrupt
+
+        held_out = (rows[40:], labels[40:])
+        fitted = fit_texts(network, recipe, rows[:40], labels[:40], 0, None, held_out, show=show)
+        assert fitted.is_interrupted and 1 <= fitted.epochs <= 13
+        assert all(np.isfinite(np.asarray(array)).all() for array in network.named_state().values())
 
 
 def test_damaged_models_are_told(reviews: Path, run: Runner, tmp_path: Path) -> None:

@@ -28,12 +28,12 @@ class TextFit:
 
     Args:
         epochs: how many epochs those weights have seen.
-        validation_loss: of those weights; NaN without a validation part.
+        validation_loss: of those weights; None if it was not measured.
         is_interrupted: whether Ctrl-C ended the training.
     """
 
     epochs: int
-    validation_loss: float
+    validation_loss: float | None
     is_interrupted: bool
 
 
@@ -123,10 +123,10 @@ def fit_texts(
             raise
         if kept is not None:
             network.load_state(kept)
-        return TextFit(max(best_epoch, 1), best, True)
+        return TextFit(max(best_epoch, 1), None if kept is None else best, True)
     if kept is not None:
         network.load_state(kept)
-    return TextFit(best_epoch, best if validation is not None else math.nan, False)
+    return TextFit(best_epoch, None if kept is None else best, False)
 
 
 def find_rate(share: float) -> float:

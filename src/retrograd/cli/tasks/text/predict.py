@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import typer
 
 from ....data.encoders import find_rows_without
 from ....data.table import Table, read_table, write_predictions
-from ....data.text import Vocabulary
+from ....data.text import Vocabulary, read_text
 from ....data.texts import read_texts
 from ....errors import DataError
 from ...run import Output, count
@@ -18,33 +19,39 @@ from ..scores import describe_classes, lay_out_scores, report_classes, score_cla
 from ..task import PredictRequest
 from .model import TextModel, load_text_model
 
+STANDARD_INPUT = "-"
+
 
 def predict_texts(request: PredictRequest, output: Output) -> None:
-    """Write the class of each text of a table."""
-    out = request.out
-    if out is None:
-        raise typer.BadParameter("Missing option '--out'.")
+    """Write, or print, the class of each text of a table or of each line of a text file."""
     request.check_out()
     trained = load_text_model(request.model)
-    table = _read(request.data, trained, output)
-    probabilities, unknown = _judge(trained, table, output)
-    chosen = probabilities.argmax(axis=1)
-    columns: dict[str, list[Any]] = {"prediction": trained.target.decode(chosen)}
+    texts = _read_new_texts(request.data, trained, output)
+    if request.out is None:
+        output = Output(output.json, aside=True)  # stdout is for the classes
+    probabilities, unknown = _judge(trained, texts, output)
+    columns: dict[str, list[Any]] = {
+        "prediction": trained.target.decode(probabilities.argmax(axis=1))
+    }
     if request.probabilities:
         for place, label in enumerate(trained.target.classes):
             shares = probabilities[:, place]
             columns[f"probability {label}"] = [float(f"{share:.6g}") for share in shares]
-    write_predictions(out, columns)
-    output.say(f"{count(len(table), 'prediction')} of {trained.target.name!r} in {out}")
-    output.finish(
-        {"out": out, "rows": len(table), "target": trained.target.name, "unknown_texts": unknown}
-    )
+    if request.out is not None:
+        write_predictions(request.out, columns)
+        output.say(f"{count(len(texts), 'prediction')} of {trained.target.name!r} in {request.out}")
+    elif not output.json:
+        for row in zip(*columns.values()):
+            print(*row, sep="\t", flush=True)
+    about = {"out": request.out, "rows": len(texts), "target": trained.target.name}
+    found = {} if request.out else {"predictions": columns}
+    output.finish({**about, "unknown_texts": unknown, **found})
 
 
 def evaluate_texts(model: str, data: str, output: Output) -> None:
     """Score a model on texts whose classes are known. Rows without a class are left out."""
     trained = load_text_model(model)
-    table, name = _read(data, trained, output), trained.target.name
+    table, name = _read_table(data, output), trained.target.name
     without = find_rows_without(table, name)
     table = table.rows(np.setdiff1d(np.arange(len(table)), without))
     if len(table) == 0:
@@ -56,7 +63,7 @@ def evaluate_texts(model: str, data: str, output: Output) -> None:
     output.say(f"{data}: {count(len(table), 'row')} with {name!r}")
     if len(without):
         output.warn(f"{count(len(without), 'row')} without {name!r} left out")
-    probabilities, unknown = _judge(trained, table, output)
+    probabilities, unknown = _judge(trained, read_texts(table, trained.column), output)
     scores = score_classes(probabilities, labels)
     classes = report_classes(labels, probabilities.argmax(axis=1), trained.target.classes)
     output.show_table(lay_out_scores({"network": scores}))
@@ -75,16 +82,31 @@ def evaluate_texts(model: str, data: str, output: Output) -> None:
     )
 
 
-def _read(data: str, trained: TextModel, output: Output) -> Table:
+def _read_new_texts(data: str, trained: TextModel, output: Output) -> list[str]:
+    """The column of a table, or the lines of a text file or of stdin."""
+    if data == STANDARD_INPUT:
+        content = sys.stdin.buffer.read()
+        try:
+            return content.decode("utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"What stands on stdin is not UTF-8: byte {error.start}.",
+                fix="convert it first: iconv -f LATIN1 -t UTF-8",
+            ) from None
+    if os.path.splitext(data)[1].lower() == ".txt":
+        return read_text(data).removesuffix("\n").split("\n")
+    return read_texts(_read_table(data, output), trained.column)
+
+
+def _read_table(data: str, output: Output) -> Table:
     table = read_table(data)
     for note in table.notes:
         output.warn(note)
     return table
 
 
-def _judge(trained: TextModel, table: Table, output: Output) -> tuple[Any, int]:
+def _judge(trained: TextModel, texts: Sequence[str], output: Output) -> tuple[Any, int]:
     """The probabilities of the classes, and of how many texts nothing is known."""
-    texts = read_texts(table, trained.column)
     rows = trained.encode(texts)
     unknown = count_unknown(rows, trained.vocabulary)
     if unknown:
