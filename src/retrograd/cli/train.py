@@ -26,7 +26,7 @@ def train(
         Optional[str],  # noqa: UP045
         typer.Option(
             help="classification or regression (by default decided from the target), language, "
-            "forecast, masked, tags or text."
+            "forecast, masked, tags, text or translation."
         ),
     ] = None,
     text: Annotated[
@@ -34,6 +34,22 @@ def train(
         typer.Option(
             metavar="COLUMN",
             help="text: the column of the texts; tags: that of the words.",
+            show_default=False,
+        ),
+    ] = None,
+    source: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="COLUMN",
+            help="translation: the column of the texts; --target has the translations.",
+            show_default=False,
+        ),
+    ] = None,
+    test: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="FILE",
+            help="translation: pairs to test with; by default a share of DATA.",
             show_default=False,
         ),
     ] = None,
@@ -58,7 +74,7 @@ def train(
     ] = None,
     minutes: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(help="language, masked: train for so long.", show_default=False),
+        typer.Option(help="language, masked, translation: train for so long.", show_default=False),
     ] = None,
     network: Annotated[
         Optional[str],  # noqa: UP045
@@ -96,6 +112,7 @@ def train(
       retrograd train sales.csv --task forecast --target sold --horizon 24 --out model
       retrograd train words.conll --task tags --out model
       retrograd train reviews.csv --task text --target score --out model
+      retrograd train pairs.tsv --task translation --source english --target spanish --out model
     """
     from .destination import check_destination
     from .tasks import check_options, find_task
@@ -111,6 +128,8 @@ def train(
     given = {
         "--target": target,
         "--text": text,
+        "--source": source,
+        "--test": test,
         "--drop": drop,
         "--kind": kind,
         "--horizon": horizon,

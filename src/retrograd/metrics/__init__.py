@@ -5,6 +5,7 @@ from .classification import F1, Accuracy, BalancedAccuracy, Precision, Recall, T
 from .confusion import confusion_matrix
 from .registry import METRICS, get
 from .regression import MAE, MSE, R2, RMSE
+from .translations import chrf
 
 __all__ = [
     "F1",
@@ -19,6 +20,7 @@ __all__ = [
     "Precision",
     "Recall",
     "TopK",
+    "chrf",
     "confusion_matrix",
     "get",
 ]

@@ -22,6 +22,7 @@ TASKS = {
     "masked": "masked.task:MaskedTask",
     "tags": "tags.task:TagsTask",
     "text": "text.task:TextTask",
+    "translation": "translation.task:TranslationTask",
 }
 """Where each task is, by the section that its models have; imported when it is needed."""
 

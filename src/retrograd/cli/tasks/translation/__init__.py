@@ -1,0 +1,1 @@
+"""Translators: texts and their translations."""

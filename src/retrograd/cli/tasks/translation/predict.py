@@ -1,0 +1,112 @@
+"""Translations of new texts, and how good they are on texts whose translations are known."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+from ....data.pairs import read_pairs, read_texts
+from ....data.table import read_table, write_predictions
+from ....data.table_files import find_format, read_bytes
+from ....data.text import read_text
+from ....errors import DataError, SaveError
+from ....metrics import chrf
+from ...progress import show_share
+from ...run import Output, count
+from ..task import PredictRequest
+from .model import load_translation_model
+
+
+def translate_file(request: PredictRequest, output: Output) -> None:
+    """Print or write a translation for each line of a text, or for each row of a table."""
+    request.refuse_probabilities("writes translations")
+    request.check_out()
+    model = load_translation_model(request.model)
+    is_table = request.data != "-" and _is_table(request.data, model.source)
+    if is_table:
+        table = read_table(request.data)
+        for note in table.notes:
+            output.warn(note)
+        texts = read_texts(table, model.source)
+    else:
+        texts = _read_lines(request.data)
+    longer = sum(map(model.is_too_long, texts))
+    if longer:
+        output.warn(
+            f"{count(longer, 'text')} with more than {model.longest} subwords: only the beginning "
+            "is translated"
+        )
+    with show_share("translating") as show:
+        found = model.translate(texts, tell=lambda share: show(share, ""))
+    if request.out is None:
+        for translation in found if not output.json else ():
+            output.say(translation)
+    elif is_table:
+        write_predictions(request.out, {"prediction": found})
+    else:
+        _write_lines(request.out, found)
+    if request.out is not None:
+        output.say(f"{count(len(found), 'translation')} in {request.out}")
+    output.finish({"out": request.out, "rows": len(found), "translations": found})
+
+
+def evaluate_translations(model: str, data: str, output: Output) -> None:
+    """chrF on a table with both columns."""
+    trained = load_translation_model(model)
+    table = read_table(data)
+    pairs, notes = read_pairs(table, trained.source, trained.target)
+    for note in (*table.notes, *notes):
+        output.warn(note)
+    with show_share("translating") as show:
+        found = trained.translate(pairs.sources, tell=lambda share: show(share, ""))
+    score = chrf(found, pairs.targets)
+    same = sum(a == b for a, b in zip(found, pairs.targets))
+    output.say(f"{data}: {count(len(pairs), 'pair')}")
+    output.show_table([["chrF (0 to 100)", f"{score:.1f}"], ["exactly the same", str(same)]])
+    output.finish({"model": model, "pairs": len(pairs), "chrf": score, "same": same})
+
+
+def _is_table(path: str, column: str) -> bool:
+    """Whether a file has the column of the source: else it is read as one text a line."""
+    start = read_bytes(path, 65536)
+    if find_format(path, start[:8192]) == "parquet":
+        return True
+    header = start.decode("utf-8-sig", "replace").split("\n", 1)[0].strip("\r")
+    return column in {cell.strip().strip('"') for cell in re.split(r"[,;\t|]", header)}
+
+
+def _read_lines(path: str) -> list[str]:
+    if path == "-":
+        content = sys.stdin.buffer.read()
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise DataError(
+                "What came on stdin is not UTF-8.",
+                fix="convert it first: iconv -f LATIN1 -t UTF-8",
+            ) from None
+        if not text.strip():
+            raise DataError("Nothing came on stdin.", fix="Give one text a line.")
+    else:
+        text = read_text(path)
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def _write_lines(path: str, lines: list[str]) -> None:
+    """The lines as a file, whole or not at all."""
+    text = "".join(f"{line}\n" for line in lines)
+    is_stream = os.path.exists(path) and not os.path.isfile(path)
+    temporary = path if is_stream else f"{os.path.realpath(path)}.{os.getpid()}.part"
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        if not is_stream:
+            os.replace(temporary, os.path.realpath(path))
+    except OSError as error:
+        if not is_stream and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise SaveError(
+            f"The file {path!r} could not be written: {error.strerror or error}.",
+            fix="Check that the folder exists, may be written to and has room.",
+        ) from None
