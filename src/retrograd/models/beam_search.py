@@ -25,9 +25,15 @@ __all__ = ["search"]
 NumpyArray = np.ndarray[Any, Any]
 
 
-@lru_cache(maxsize=16)
-def _compiled(executor: str, structure: Any) -> Any:
-    """The compiled step of models whose memory and cache have this structure."""
+@lru_cache(maxsize=64)
+def _compiled(executor: str, structure: Any, shape: tuple[int, ...]) -> Any:
+    """The compiled step of models whose memory and cache have this structure.
+
+    Args:
+        executor: what runs it.
+        structure: of memory and cache.
+        shape: of the source and the beams; each has a function of its own.
+    """
 
     def step(model: Any, kept: Any, progress: Any, tokens: Any, parents: Any) -> Array:
         leaves = [take(leaf, parents, axis=0) for leaf in progress.read()]
@@ -39,8 +45,10 @@ def _compiled(executor: str, structure: Any) -> Any:
     return compile(step, executor=executor)
 
 
-@lru_cache(maxsize=4)
-def _compiled_encoder(executor: str) -> Any:
+@lru_cache(maxsize=64)
+def _compiled_encoder(executor: str, shape: tuple[int, ...]) -> Any:
+    """The compiled reading of a source of this shape, with its beams."""
+
     def encode(model: Any, source: Any, rows: Any) -> Any:
         return tree.map(lambda leaf: take(leaf, rows, axis=0), model.encode(source))
 
@@ -131,8 +139,9 @@ def _search(
 ) -> list[NumpyArray]:
     batch = len(source)
     rows = np.repeat(np.arange(batch, dtype=np.int32), beams)
-    memory, cache = _compiled_encoder(executor)(model, source, rows)
-    step = _compiled(executor, tree.flatten((memory, cache))[1])
+    shape = (*source.shape, beams)
+    memory, cache = _compiled_encoder(executor, shape)(model, source, rows)
+    step = _compiled(executor, tree.flatten((memory, cache))[1], shape)
     kept, progress = Progress(tree.flatten(memory)[0]), Progress(tree.flatten(cache)[0])
     tokens = np.full((batch * beams, 1), ends[0], np.int32)
     parents = np.arange(batch * beams, dtype=np.int32)

@@ -115,9 +115,9 @@ def fit_translator(
     optimizer = optim.chain(
         optim.clip_by_global_norm(1.0), optim.AdamW(recipe.learning_rate, weight_decay=0.01)
     )
-    trainer = Trainer(
-        network, measure_loss, optimizer, loss_options={"label_smoothing": recipe.smoothing}
-    )
+    options = {"label_smoothing": recipe.smoothing}
+    # One for each shape: what they share is the network and the optimizer.
+    trainers = [Trainer(network, measure_loss, optimizer, loss_options=options) for _ in buckets]
     each = count_steps(buckets, recipe.batch_tokens)
     total = None if epochs is None else max(1, round(epochs * each))
     watch = Watch(None if minutes is None else 60.0 * minutes, total)
@@ -135,7 +135,9 @@ def fit_translator(
                 places = places[: (total - watch.done) * size]
             optimizer.set_learning_rate(recipe.learning_rate * find_rate(watch.share))
             x, y = buckets[number].rows(places)
-            history = trainer.fit(x, y, 1, size, shuffle=False, callbacks=[watch], verbose=False)
+            history = trainers[number].fit(
+                x, y, 1, size, shuffle=False, callbacks=[watch], verbose=False
+            )
             watch.before = watch.done
             interrupted = history.stopped_by == "interrupt"
             if watch.share >= next_check or interrupted:
