@@ -132,8 +132,8 @@ def load_translation_model(path: str) -> TranslationModel:
             fix="install the version of retrograd that wrote it, or train it again",
         )
     vocabulary, report = load_vocabulary(section.get("vocabulary")), section.get("report")
-    names = [section.get(name) for name in ("source", "target")]
-    sizes = [section.get(name) for name in ("longest", "beams")]
+    names: list[Any] = [section.get(name) for name in ("source", "target")]
+    sizes: list[Any] = [section.get(name) for name in ("longest", "beams")]
     network = load_model(path)
     if (
         not isinstance(report, dict)
@@ -152,4 +152,5 @@ def load_translation_model(path: str) -> TranslationModel:
             f"The network in {path!r} does not write its {len(vocabulary)} subwords.",
             fix="train the model again: its files do not belong together",
         )
-    return TranslationModel(network, vocabulary, *names, *sizes, report)
+    source, target, longest, beams = names + sizes
+    return TranslationModel(network, vocabulary, source, target, longest, beams, report)
