@@ -59,12 +59,12 @@ def choose_translation_recipe(characters: int) -> TranslationRecipe:
 
     Example:
         >>> choose_translation_recipe(8_000_000).subwords
-        4000
+        2000
     """
     large = characters >= 500_000
     return TranslationRecipe(
         # A subword should be met often enough to be learnt; single bytes take 260.
-        subwords=int(min(4_000, max(300, 260 + characters // 300))),
+        subwords=int(min(2_000, max(300, 260 + characters // 300))),
         features=192 if large else 96,
         layers=1,
         dropout=0.2,
