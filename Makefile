@@ -27,7 +27,7 @@ export PYTHON
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 # Each is a script in applications/ (docs/applications.md).
-APPLICATIONS := novels reviews traffic tags
+APPLICATIONS := novels passages reviews traffic tags
 .PHONY: help demo test lint docs oracles bench bench-kernels fashion novels-parity clean $(APPLICATIONS)
 
 help:
@@ -41,6 +41,7 @@ help:
 	@echo "make novels-parity  train on the novels beside PyTorch: equal bits per character"
 	@echo "make bench-kernels  time single kernels beside PyTorch, NumPy and the limits of the machine"
 	@echo "make novels   train a GPT and an LSTM on the characters of Jane Austen's six novels"
+	@echo "make passages  tell which of the novels a passage is from, by a pretrained encoder"
 	@echo "make reviews  tell from its text whether a review of food is a great one"
 	@echo "make traffic  forecast the traffic of a highway 24 hours ahead"
 	@echo "make tags     find parts of speech and names in Turkish sentences"

@@ -35,7 +35,7 @@ def test_nothing_depends_on_padding(positions: str) -> None:
     changed[:, 6] = 4 + (changed[:, 6] - 3) % (VOCABULARY - 4)
     assert np.abs(np.asarray(encoder(changed))[:, 0] - whole[:, 0]).min() > 1e-6  # both sides
 
-    model = models.EncoderClassifier(encoder, classes=3, dropout=0.0).astype("float64")
+    model = models.TextClassifier(encoder, 3, ("mean", "max"), dropout=0.0).astype("float64")
     labels = np.array([0, 1, 2])
 
     def find_loss(model: Any, rows: Any) -> Any:
@@ -50,7 +50,7 @@ def test_nothing_depends_on_padding(positions: str) -> None:
 
 @pytest.mark.parametrize("executor", ["numpy", "native"])
 def test_rows_of_padding_alone_stay_finite(executor: str) -> None:
-    model = models.EncoderClassifier(make(), classes=3)
+    model = models.TextClassifier(make(), 3, dropout=0.0)
     rows = TOKENS.copy()
     rows[1] = 0
 
@@ -93,13 +93,38 @@ def test_pretraining_finds_hidden_tokens() -> None:
     assert found["accuracy"] > 0.95
 
 
+def test_what_was_pretrained_is_known_of_words_without_labels() -> None:
+    """Words of two topics stand together; labels are there for a few of the words alone."""
+    random = np.random.default_rng(0)
+    topics = random.integers(0, 2, 600)
+    rows = 4 + 12 * topics[:, None] + random.integers(0, 12, (600, 8))
+
+    def learn(encoder: models.TextEncoder) -> float:
+        few = 4 + 12 * topics[:, None] + random.integers(0, 3, rows.shape)
+        others = 7 + 12 * topics[:, None] + random.integers(0, 9, rows.shape)
+        model = models.TextClassifier(encoder, 2, dropout=0.0)
+        trainer = rg.Trainer(model, "cross_entropy", optim.Adam(3e-3), ["accuracy"])
+        trainer.fit(few[:60], topics[:60], epochs=15, batch_size=20, verbose=False)
+        return trainer.evaluate(others, topics)["accuracy"]
+
+    rg.seed(0)
+    sizes = {"features": 16, "heads": 2, "layers": 1, "context": 8, "positions": "rotary"}
+    model = models.MaskedLanguageModel(models.TextEncoder(28, **sizes))
+    trainer = rg.Trainer(model, "cross_entropy", optim.Adam(1e-2))
+    for _ in range(25):
+        masked = mask_tokens(rows, 28, random)
+        trainer.fit(masked.inputs, masked.targets, 1, 32, verbose=False)
+    pretrained, untrained = learn(model.encoder), learn(models.TextEncoder(28, **sizes))
+    assert pretrained > 0.9 and pretrained > untrained + 0.15
+
+
 @pytest.mark.parametrize("kind", ["encoder", "masked", "classifier"])
 def test_saved_and_loaded(tmp_path: Any, kind: str) -> None:
     encoder = make(positions="rotary", dropout=0.25, padding=2)
     made = {
         "encoder": lambda: encoder,
         "masked": lambda: models.MaskedLanguageModel(encoder),
-        "classifier": lambda: models.EncoderClassifier(encoder, 5, dropout=0.5),
+        "classifier": lambda: models.TextClassifier(encoder, 5, dropout=0.5),
     }
     model = made[kind]().eval()
     rg.save_model(model, tmp_path / "model")
@@ -112,11 +137,11 @@ def test_saved_and_loaded(tmp_path: Any, kind: str) -> None:
 def test_a_classifier_starts_from_the_pretrained_weights() -> None:
     masked = models.MaskedLanguageModel(make())
     masked.encoder.embedding.weight = masked.encoder.embedding.weight * 3.0
-    model = models.EncoderClassifier(masked.encoder, classes=4)
+    model = models.TextClassifier(masked.encoder, classes=4)
     before = np.asarray(masked.encoder(TOKENS))
     assert np.array_equal(np.asarray(model.encoder(TOKENS)), before)
-    with pytest.raises(ArgumentTypeError, match="`encoder` of a MaskedLanguageModel"):
-        models.EncoderClassifier(masked, classes=4)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentTypeError, match="TextEncoder"):
+        models.MaskedLanguageModel(masked)  # type: ignore[arg-type]
 
 
 def test_wrong_arguments_are_told() -> None:
@@ -133,5 +158,3 @@ def test_wrong_arguments_are_told() -> None:
         make(padding=VOCABULARY)
     with pytest.raises(ArgumentError, match="positions"):
         make(positions="none")
-    with pytest.raises(ArgumentError, match="classes"):
-        models.EncoderClassifier(encoder, classes=1)

@@ -84,6 +84,14 @@ def train(
         Optional[str],  # noqa: UP045
         typer.Option(help="masked: characters or words.", show_default="characters"),
     ] = None,
+    encoder: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="MODEL",
+            help="text: start from what `--task masked` has trained.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     threads: Annotated[
         Optional[int],  # noqa: UP045
@@ -136,6 +144,7 @@ def train(
         "--minutes": minutes,
         "--network": network,
         "--tokens": tokens,
+        "--encoder": encoder,
     }
     options = check_options(found, given, task)
     _check_minutes(minutes)

@@ -8,13 +8,12 @@ from .gpt import GPT
 from .sampling import sample
 from .sequence_tagger import SequenceTagger
 from .text_classifier import TextClassifier, TokenEmbedding
-from .text_encoder import EncoderClassifier, MaskedLanguageModel, TextEncoder
+from .text_encoder import MaskedLanguageModel, TextEncoder
 from .translator import Translator
 
 __all__ = [
     "GPT",
     "CharacterLSTM",
-    "EncoderClassifier",
     "MaskedLanguageModel",
     "SequenceTagger",
     "TextClassifier",

@@ -5,27 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
-from ..nn.build import register_layer
+from ..nn.build import build_layer, describe_layer, register_layer
 from ..nn.dropout import Dropout
 from ..nn.embedding import Embedding
 from ..nn.init import Normal
 from ..nn.initialise import Init, describe_initialiser, get_initialiser
-from ..nn.layer import Layer, as_count, as_number, check_integers, place_of
+from ..nn.layer import Layer, as_count, check_integers, place_of
 from ..nn.linear import Linear
 from ..nn.normalisation import LayerNorm
 from ..nn.transformer import TransformerEncoder
 from ..nn.transformer_layers import get_activation
-from ..ops import creation, reduce
-from ..ops.arithmetic import maximum
-from ..ops.comparison import not_equal, where
+from ..ops import creation
+from ..ops.comparison import not_equal
 from ..ops.contract import matmul
 from ..ops.index import take_along_axis
-from ..ops.promotion import as_array, convert
+from ..ops.promotion import as_array
 from ..ops.shape import broadcast_to, expand_dims, transpose
-from ..ops.transcendental import tanh
 from ..trace import Array
 
-__all__ = ["EncoderClassifier", "MaskedLanguageModel", "TextEncoder"]
+__all__ = ["MaskedLanguageModel", "TextEncoder"]
 
 POSITIONS = ("learned", "rotary")
 STANDARD = Normal(0.1)
@@ -41,6 +39,8 @@ class TextEncoder(Layer):
     Padding is never seen: what comes out at a token does not depend on how much of it follows.
     There is one more vector than the vocabulary has tokens: the number `mask`, equal to
     `vocabulary`, stands for a token that is hidden.
+
+    MaskedLanguageModel pretrains it; TextClassifier starts from its weights.
 
     Initial values: embeddings N(0, 0.1^2), the rest as the layers of `nn`.
 
@@ -178,27 +178,7 @@ class TextEncoder(Layer):
         }
 
 
-class _OnEncoder(Layer):
-    """The abstract base of models around a TextEncoder."""
-
-    encoder: TextEncoder
-
-    def _take(self, encoder: Any) -> None:
-        if not isinstance(encoder, TextEncoder):
-            raise ArgumentTypeError(
-                f"{type(self).__name__}: expected a TextEncoder, received "
-                f"{type(encoder).__name__}.",
-                fix="pass models.TextEncoder(...), or the `encoder` of a MaskedLanguageModel",
-            )
-        self.encoder = encoder
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Layer:
-        """A new model from what `config()` gave."""
-        return cls(**{**config, "encoder": TextEncoder(**config["encoder"])})
-
-
-class MaskedLanguageModel(_OnEncoder):
+class MaskedLanguageModel(Layer):
     """An encoder that says which tokens are hidden: what it is pretrained as.
 
         h = norm(activation(encoder(tokens) W_1 + b_1))
@@ -237,7 +217,12 @@ class MaskedLanguageModel(_OnEncoder):
     """
 
     def __init__(self, encoder: TextEncoder) -> None:
-        self._take(encoder)
+        if not isinstance(encoder, TextEncoder):
+            raise ArgumentTypeError(
+                f"MaskedLanguageModel: expected a TextEncoder, received {type(encoder).__name__}.",
+                fix="pass models.TextEncoder(vocabulary)",
+            )
+        self.encoder = encoder
         width = encoder.features
         self.transform = Linear(width, width)
         self.norm = LayerNorm(width)
@@ -270,63 +255,14 @@ class MaskedLanguageModel(_OnEncoder):
         return matmul(rows, transpose(table, (1, 0))) + self.bias
 
     def config(self) -> dict[str, Any]:
-        return {"encoder": self.encoder.config()}
+        return {"encoder": describe_layer(self.encoder)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """A new model from what `config()` gave."""
+        encoder: Any = build_layer(config["encoder"])
+        return cls(encoder)
 
 
-class EncoderClassifier(_OnEncoder):
-    """An encoder, the mean of what it makes of the tokens, and a layer that tells the class.
-
-        m = mean over the tokens of encoder(tokens)        (padding left out)
-        logits = tanh(m W_1 + b_1) W_2 + b_2
-
-    Given the encoder of a pretrained MaskedLanguageModel, it starts from those weights.
-
-    Args:
-        encoder: is trained in place.
-        classes: how many there are.
-        dropout: before the last layer, in training mode.
-
-    Shapes: tokens (batch, time), the result (batch, classes). A row of padding alone counts as
-    zeros.
-
-    Raises:
-        ShapeError: the tokens are no (batch, time), or longer than the context.
-
-    Example:
-        >>> from retrograd import models
-        >>> encoder = models.TextEncoder(20, features=16, heads=2, layers=1, context=8)
-        >>> model = models.EncoderClassifier(encoder, classes=3)
-        >>> model([[5, 6, 7, 0, 0]]).shape
-        (1, 3)
-
-    Source: J. Devlin et al., BERT, NAACL 2019, section 3.2, with the mean in the place of a token
-    of its own: N. Reimers, I. Gurevych, Sentence-BERT, EMNLP 2019.
-    """
-
-    def __init__(self, encoder: TextEncoder, classes: int, dropout: float = 0.1) -> None:
-        self._take(encoder)
-        self.classes = as_count(classes, "classes", "EncoderClassifier", least=2)
-        rate = as_number(dropout, "dropout", "EncoderClassifier", low=0.0, high=1.0)
-        self.pool = Linear(encoder.features, encoder.features)
-        self.drop = Dropout(rate)
-        self.head = Linear(encoder.features, self.classes)
-
-    def __call__(self, tokens: Any) -> Array:
-        """The logits of the classes."""
-        x = self.encoder(tokens)
-        dtype = x.type.dtype
-        seen = expand_dims(self.encoder.find_tokens(tokens), 2)
-        total = reduce.sum(where(seen, x, 0.0), 1)
-        found = maximum(reduce.sum(convert(seen, dtype), 1), 1.0)
-        return self.head(self.drop(tanh(self.pool(total / found))))
-
-    def config(self) -> dict[str, Any]:
-        return {
-            "encoder": self.encoder.config(),
-            "classes": self.classes,
-            "dropout": self.drop.p,
-        }
-
-
-for _model in (TextEncoder, MaskedLanguageModel, EncoderClassifier):
-    register_layer(_model)
+register_layer(TextEncoder)
+register_layer(MaskedLanguageModel)

@@ -148,8 +148,8 @@ def _restore_init(module: Any, form: Any, name: str) -> None:
         return
     for key, value in config.items():
         part = getattr(module, key, None)
-        if isinstance(part, Layer) and isinstance(value, dict):  # a model around a layer
-            _restore_init(part, {"config": value}, name)
+        if isinstance(part, Layer) and isinstance(value, dict):  # described inside of a model
+            _restore_init(part, value, name)
     for key in INITIALISERS:
         if key in config and isinstance(module, Layer):
             try:

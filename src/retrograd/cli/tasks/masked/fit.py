@@ -61,15 +61,17 @@ def choose_masked_recipe(kind: str, tokens: int) -> MaskedRecipe:
 
     Example:
         >>> choose_masked_recipe("words", 500_000).describe()
-        'encoder, features 128, heads 4, layers 2, context 64, dropout 0.0'
+        'encoder, features 128, heads 4, layers 2, context 64, positions rotary, dropout 0.0'
     """
     enough = 400_000 if kind == "characters" else 100_000
     dropout = 0.0 if tokens >= enough else 0.1
+    sizes: dict[str, Any] = {"features": 128, "heads": 4, "layers": 3, "context": 256}
+    batch_size = 8
     if kind == "words":
-        sizes = {"features": 128, "heads": 4, "layers": 2, "context": 64}
-        return MaskedRecipe({**sizes, "dropout": dropout}, 32, 2e-3)
-    sizes = {"features": 128, "heads": 4, "layers": 3, "context": 256}
-    return MaskedRecipe({**sizes, "dropout": dropout}, 8, 2e-3)
+        sizes |= {"layers": 2, "context": 64}
+        batch_size = 16
+    # With turned queries and keys it learns several times as fast which places are near.
+    return MaskedRecipe({**sizes, "positions": "rotary", "dropout": dropout}, batch_size, 2e-3)
 
 
 def choose_epochs(recipe: MaskedRecipe, tokens: int) -> float:

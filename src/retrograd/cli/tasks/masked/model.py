@@ -40,6 +40,17 @@ class MaskedModel:
         """What a token is: "character" or "word"."""
         return self.vocabulary.kind.removesuffix("s")
 
+    def copy_encoder(self, dropout: float) -> models.TextEncoder:
+        """The encoder with its weights, for a network that goes on to train it.
+
+        Args:
+            dropout: of the copy, in training mode.
+        """
+        encoder = self.network.encoder
+        copy = models.TextEncoder(**{**encoder.config(), "dropout": dropout})
+        copy.load_state(encoder.named_state())
+        return copy
+
     def save(self, path: str) -> None:
         """Write the model directory, whole or not at all."""
         section = {

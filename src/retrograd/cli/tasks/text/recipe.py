@@ -13,6 +13,8 @@ from ....data.ngrams import NGrams
 from ....data.text import Vocabulary, Words
 
 NETWORKS = ("ngrams", "gru")
+ENCODER = "encoder"
+ENCODER_DROPOUT = 0.1
 MANY_TEXTS = 20_000
 MOST_SYMBOLS = 60_000
 BEGINNING = 5
@@ -24,8 +26,8 @@ class TextRecipe:
     """How a classifier of texts is built and trained.
 
     Args:
-        network: "ngrams", an embedding of words, their beginnings and pairs of words, or "gru",
-            which reads words in their order.
+        network: "ngrams", an embedding of words, their beginnings and pairs of words, "gru", which
+            reads words in their order, or "encoder", one that is there already.
         features: the length of the vector of a token.
         recurrent_features: the size of the GRU in each direction; 0 for none.
         pooling: how the vectors of a text become one.
@@ -67,9 +69,12 @@ class TextRecipe:
             )
         return Words.of(*texts, most=MOST_SYMBOLS, at_least=at_least)
 
-    def make_network(self, vocabulary: int, classes: int) -> models.TextClassifier:
-        """The network with its first weights."""
-        encoder = models.TokenEmbedding(vocabulary, self.features, self.recurrent_features)
+    def make_network(
+        self, vocabulary: int, classes: int, encoder: models.TextEncoder | None = None
+    ) -> models.TextClassifier:
+        """The network with its first weights, or around an encoder that has learned already."""
+        if encoder is None:
+            encoder = models.TokenEmbedding(vocabulary, self.features, self.recurrent_features)
         return models.TextClassifier(
             encoder, classes, self.pooling, self.dropout, self.token_dropout
         )
@@ -77,6 +82,8 @@ class TextRecipe:
     def describe(self, vocabulary: int, classes: int) -> str:
         """The network in words."""
         tokens = "words, beginnings and pairs of words" if self.network == "ngrams" else "words"
+        if self.network == ENCODER:
+            tokens = "characters or words -> encoder"
         gru = f" -> GRU {self.recurrent_features} both ways" if self.recurrent_features else ""
         pooling = " and ".join(self.pooling)
         return (
@@ -121,4 +128,34 @@ def choose_text_recipe(network: str, texts: int, epochs: int | None = None) -> T
         patience=max(2, limit // 4),
         longest=512 if is_gru else 2048,
         refit=is_small,
+    )
+
+
+def choose_encoder_recipe(
+    encoder: models.TextEncoder, texts: int, epochs: int | None = None
+) -> TextRecipe:
+    """The training of a classifier that starts from an encoder.
+
+    Args:
+        encoder: is not changed.
+        texts: of the training part.
+        epochs: at most so many, if the user says so.
+    """
+    batch_size = int(np.clip(2 ** round(np.log2(max(texts, 1) / 50)), 4, 32))
+    limit = int(np.clip(400 // -(-texts // batch_size), 3, 15))
+    return TextRecipe(
+        network=ENCODER,
+        features=encoder.features,
+        recurrent_features=0,
+        pooling=("mean",),
+        dropout=0.3,
+        token_dropout=0.0,
+        weight_decay=0.01,
+        learning_rate=1e-3,
+        batch_size=batch_size,
+        epochs=limit if epochs is None else epochs,
+        patience=max(2, limit // 4),
+        # Lengths are filled up to multiples of 8.
+        longest=max(encoder.context // 8 * 8, min(encoder.context, 8)),
+        refit=texts < MANY_TEXTS,
     )

@@ -16,7 +16,7 @@ class TextTask(Task):
     name = "text"
     section = SECTION
     kind = "a classifier of texts"
-    options = ("--target", "--text", "--network")
+    options = ("--target", "--text", "--network", "--encoder")
     required = ("--target",)
 
     def train(self, request: TrainRequest, output: Output) -> None:

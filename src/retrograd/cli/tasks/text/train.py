@@ -23,6 +23,7 @@ from ....ops import random
 from ...progress import show_share
 from ...run import INTERRUPTED, Output, count, quote, shorten_list
 from ...threads import limit_threads
+from ..masked.model import MaskedModel, load_masked_model
 from ..networks import find_probabilities
 from ..scores import Scores, describe_classes, lay_out_scores, report_classes, score_classes
 from ..table.recipe import find_class_weights
@@ -30,7 +31,14 @@ from ..table.stages import keep_classes
 from ..task import TrainRequest
 from .fit import TextFit, find_logits, fit_texts
 from .model import TextModel, encode_texts
-from .recipe import MOST_SYMBOLS, NETWORKS, TextRecipe, choose_text_recipe
+from .recipe import (
+    ENCODER_DROPOUT,
+    MOST_SYMBOLS,
+    NETWORKS,
+    TextRecipe,
+    choose_encoder_recipe,
+    choose_text_recipe,
+)
 
 NumpyArray = np.ndarray[Any, Any]
 
@@ -54,6 +62,13 @@ def train_text(request: TrainRequest, output: Output) -> None:
         raise ArgumentError(
             f"--network is {network!r}; for texts it is one of {', '.join(NETWORKS)}."
         )
+    start = None
+    if "--encoder" in options:
+        if "--network" in options:
+            raise ArgumentError(
+                "--network and --encoder both say what the network is.", fix="Leave out one."
+            )
+        start = load_masked_model(options["--encoder"])
     if request.threads is None:
         limit_threads(1)  # the matrices are small: threads would cost more than they bring
     table = read_table(request.data)
@@ -65,8 +80,12 @@ def train_text(request: TrainRequest, output: Output) -> None:
 
     texts = data.texts
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
-    recipe = choose_text_recipe(network, len(split.train), request.epochs)
-    learned = learn(data, texts, split.train, split.validation, recipe, seed, None, output)
+    count_of_texts = len(split.train)
+    if start is None:
+        recipe = choose_text_recipe(network, count_of_texts, request.epochs)
+    else:
+        recipe = choose_encoder_recipe(start.network.encoder, count_of_texts, request.epochs)
+    learned = learn(data, texts, split.train, split.validation, recipe, seed, start, None, output)
     if learned.fitted.is_interrupted:
         output.say(f"Interrupted after {count(learned.fitted.epochs, 'epoch')}")
     else:
@@ -86,6 +105,7 @@ def train_text(request: TrainRequest, output: Output) -> None:
         "rows": {name: len(part) for name, part in parts.items()},
         "network": recipe.describe(len(learned.vocabulary), len(learned.target.classes)),
         "recipe": recipe.to_json(),
+        "encoder": options.get("--encoder"),
         "seed": seed,
         "epochs": learned.fitted.epochs,
         "validation_loss": learned.fitted.validation_loss,
@@ -106,7 +126,8 @@ def train_text(request: TrainRequest, output: Output) -> None:
     interrupted = learned.fitted.is_interrupted
     if recipe.refit and not interrupted:
         everything = np.sort(np.concatenate([*parts.values()]))
-        final = learn(data, texts, everything, None, recipe, seed, learned.fitted.epochs, output)
+        epochs = learned.fitted.epochs
+        final = learn(data, texts, everything, None, recipe, seed, start, epochs, output)
         interrupted = final.fitted.is_interrupted
         if not interrupted:
             report["refit"] = True
@@ -129,6 +150,7 @@ def learn(
     validation: NumpyArray | None,
     recipe: TextRecipe,
     seed: int,
+    start: MaskedModel | None,
     epochs: int | None,
     output: Output,
 ) -> Learned:
@@ -140,14 +162,19 @@ def learn(
         validation: the rows to stop on; None to train all epochs.
         recipe: how.
         seed: of everything random.
+        start: an encoder whose tokens and weights it begins with, or None.
         epochs: stop after so many.
         output: where notes go.
     """
     target = fit_target(data.table.rows(train), data.plan.target)
     assert isinstance(target, ClassTarget)
-    vocabulary = recipe.make_vocabulary([texts[row] for row in train])
     random.seed(seed)
-    network = recipe.make_network(len(vocabulary), len(target.classes))
+    vocabulary: Vocabulary
+    if start is None:
+        vocabulary, encoder = recipe.make_vocabulary([texts[row] for row in train]), None
+    else:
+        vocabulary, encoder = start.vocabulary, start.copy_encoder(ENCODER_DROPOUT)
+    network = recipe.make_network(len(vocabulary), len(target.classes), encoder)
     labels = target.encode(data.table.rows(train))
     weights = find_class_weights(labels, len(target.classes))
     held_out = None
