@@ -73,11 +73,8 @@ class TextRecipe:
         self, vocabulary: int, classes: int, encoder: models.TextEncoder | None = None
     ) -> models.TextClassifier:
         """The network with its first weights, or around an encoder that has learned already."""
-        if encoder is None:
-            encoder = models.TokenEmbedding(vocabulary, self.features, self.recurrent_features)
-        return models.TextClassifier(
-            encoder, classes, self.pooling, self.dropout, self.token_dropout
-        )
+        start = encoder or models.TokenEmbedding(vocabulary, self.features, self.recurrent_features)
+        return models.TextClassifier(start, classes, self.pooling, self.dropout, self.token_dropout)
 
     def describe(self, vocabulary: int, classes: int) -> str:
         """The network in words."""
