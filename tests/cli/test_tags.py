@@ -130,6 +130,11 @@ def test_what_cannot_be_learned(
     ("command", "content", "told"),
     [
         ("predict", "a b c\n", "has 3 columns; the model learned the words in column 1 of 2"),
+        (
+            "evaluate",
+            "1\tThe\t_\tDET" + "\t_" * 6 + "\n",
+            "has 10 columns; the tags were in column 2",
+        ),
         ("evaluate", "a\nb\n", "has 1 columns; the tags were in column 2 of 2"),
         ("predict", "", "holds no text"),
     ],

@@ -54,11 +54,11 @@ class SequenceTagger(Layer):
         kernel_size: over how many letters each goes.
         hidden_features: the size of the memory of each direction.
         layers: the number of LSTM layers.
+        dropout: the probability that an input or an output of the LSTMs is set to 0, in training
+            mode.
         chain: whether tags depend on the tag before. The result then has a second part, which
             `chain_cross_entropy` and `find_best_tags` read: the scores of each tag at the start,
             and below them those of each tag (a column) behind each other one (a row).
-        dropout: the probability that an input or an output of the LSTMs is set to 0, in training
-            mode.
 
     Call: `tagger(words, characters, affixes)`, without those that the layer was not made for, or
     with all as one tuple, as a Trainer passes them.

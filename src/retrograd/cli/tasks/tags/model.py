@@ -24,8 +24,8 @@ NumpyArray = np.ndarray[Any, Any]
 
 SECTION = "tags"
 VERSION = 1
-ROWS = 32
-"""Rows of a batch in which tags are found."""
+ROWS, BATCHES = 32, 8
+"""Rows of a batch in which tags are found, and batches at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Columns:
         Raises:
             DataError: the file has none.
         """
-        if text.width == self.width or text.names:
+        if text.width == self.width or (text.names and not self.tags.isdigit()):
             return text.find_column(self.tags, "tags")
         raise DataError(
             f"{text.source} has {text.width} columns; the tags were in column {self.tags} of "
@@ -193,7 +193,7 @@ def cross_entropy_of_words(logits: Any, tags: Any) -> Any:
 def find_numbers(trainer: Trainer, words: EncodedWords) -> NumpyArray:
     """The number of the tag of each word, from 1 on, int32 (words,)."""
     found = np.zeros(len(words.words), np.int32)
-    for places, inputs, _ in words.make_batches(ROWS):
+    for places, inputs, _ in words.make_batches(ROWS, most=BATCHES):
         outputs, known = trainer.predict(inputs, batch_size=ROWS), places >= 0
         if isinstance(outputs, tuple):
             tags = models.find_best_tags(outputs, known.sum(axis=1))
