@@ -65,6 +65,19 @@ def test_kinds(name: str, values: list[Any], kind: str, words: str) -> None:
     assert words in decision.reason
 
 
+def test_whole_numbers_as_classes_name_the_other_task() -> None:
+    """From -9 to 9 may be classes or quantities: who meant quantities reads how to say so."""
+    table = text_table(size=NOISE, goal=[n % 19 - 9 for n in range(ROWS)])
+    plan = decide_columns(table, "goal")
+    assert plan.task == "classification"
+    assert "--task regression" in plan.explain()[0][2]
+    asked = decide_columns(table, "goal", task="regression")
+    assert asked.task == "regression"
+    for labels in ([n % 2 for n in range(ROWS)], LABELS):
+        plan = decide_columns(text_table(size=NOISE, goal=labels), "goal")
+        assert "--task" not in plan.explain()[0][2]
+
+
 def test_the_plan_explains_every_column() -> None:
     table = text_table(size=NOISE, id=list(range(ROWS)), species=LABELS, other=NOISE[::-1])
     plan = decide_columns(table, "species", drop=["other"])

@@ -123,7 +123,10 @@ def _decide_task(
         if is_whole and values == 2:
             return TargetDecision(name, "classification", "two different whole numbers")
         if is_whole and few:
-            reason = f"{values} different whole numbers in {count} rows"
+            reason = (
+                f"{values} different whole numbers in {count} rows, each a class; "
+                "--task regression takes them as quantities"
+            )
             return TargetDecision(name, "classification", reason)
         return TargetDecision(name, "regression", found, style)
     date_style, _, not_dates = find_date_style(column, count)
