@@ -10,7 +10,7 @@ import pytest
 
 from retrograd.data.columns import ColumnPlan, decide_columns
 from retrograd.data.table import Table
-from retrograd.data.table_split import RowSplit, group_duplicates, k_folds, split_rows
+from retrograd.data.table_split import RowSplit, group_duplicates, split_rows
 from retrograd.errors import ArgumentError, DataError
 
 generator = random.Random(1)
@@ -140,38 +140,13 @@ def test_no_validation_part_on_request() -> None:
     check_parts(split, 40)
 
 
-@pytest.mark.parametrize("labels", [["a"] * 60 + ["b"] * 37 + ["c"] * 3, None])
-def test_folds(labels: list[Any] | None) -> None:
-    goal = labels or [generator.gauss(0, 1) for _ in range(100)]
-    table, plan = make(goal)
-    folds = k_folds(table, plan, folds=5, seed=3)
-    tests = np.concatenate([test for _, test in folds])
-    assert np.array_equal(np.sort(tests), np.arange(100))
-    for train, test in folds:
-        assert np.array_equal(np.sort(np.concatenate([train, test])), np.arange(100))
-        assert 18 <= len(test) <= 22
-        if labels:
-            assert abs(sum(labels[place] == "b" for place in test) - 7.4) < 1
-
-
-def test_folds_keep_duplicates_together() -> None:
-    values = [float(i % 40) for i in range(120)]
-    table, plan = make(["a", "b"] * 60, values)
-    for train, test in k_folds(table, plan, folds=4):
-        assert not {values[place] for place in train} & {values[place] for place in test}
-
-
 def test_too_few_rows() -> None:
     table, plan = make(["a", "b"] * 3)
     with pytest.raises(DataError, match="6 rows with a value of 'y'; at least 10"):
         split_rows(table, plan)
-    with pytest.raises(DataError, match="at least 10"):
-        k_folds(table, plan)
     table, plan = make(["a", "b"] * 5)
     split = split_rows(table, plan)
     assert min(len(split.train), len(split.validation), len(split.test)) > 0
-    with pytest.raises(DataError, match="do not fill 11 folds"):
-        k_folds(table, plan, folds=11)
 
 
 @pytest.mark.parametrize(
@@ -189,9 +164,3 @@ def test_wrong_arguments(arguments: dict[str, Any], words: str) -> None:
     table, plan = make(["a", "b"] * 20)
     with pytest.raises(ArgumentError, match=words):
         split_rows(table, plan, **arguments)
-
-
-def test_one_fold_is_none() -> None:
-    table, plan = make(["a", "b"] * 20)
-    with pytest.raises(ArgumentError, match="received 1"):
-        k_folds(table, plan, folds=1)

@@ -92,43 +92,6 @@ def split_rows(
     return RowSplit(parts[0], parts[1], parts[2], excluded, tuple(notes))
 
 
-def k_folds(
-    table: Table, plan: ColumnPlan, folds: int = 5, seed: int = 0
-) -> list[tuple[Rows, Rows]]:
-    """Cut the rows into folds, each the test part once, by the rules of `split_rows`.
-
-    Returns:
-        For each fold (train, test): ascending positions. Every row with a target is in one test
-        part.
-
-    Raises:
-        ArgumentError: fewer than two folds.
-        DataError: fewer than ten rows, or fewer different rows than folds.
-    """
-    if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
-        raise ArgumentError(f"Expected two folds or more, received {folds!r}.", fix="folds=5")
-    generator = np.random.default_rng(check_seed(seed))
-    known, _ = _find_known(table, plan)
-    groups, _ = group_duplicates(table, plan, known)
-    sizes = np.zeros(folds, dtype=np.int64)
-    fold_of = np.zeros(len(known), dtype=np.int64)
-    for members in find_strata(table, plan, known, groups):
-        counts = np.zeros(folds, dtype=np.int64)
-        for rows in _shuffle_groups(groups, members, generator):
-            # The fold with the fewest rows of this class, then with the fewest rows.
-            chosen = int(np.lexsort((sizes, counts))[0])
-            fold_of[rows] = chosen
-            counts[chosen] += len(rows)
-            sizes[chosen] += len(rows)
-    if (sizes == 0).any():
-        raise DataError(
-            f"{len(known)} rows in {len(np.unique(groups))} groups of duplicates do not fill "
-            f"{folds} folds.",
-            fix="Use fewer folds, or give more rows that differ.",
-        )
-    return [(known[fold_of != fold], known[fold_of == fold]) for fold in range(folds)]
-
-
 def group_duplicates(table: Table, plan: ColumnPlan, rows: Rows) -> tuple[Rows, list[str]]:
     """A number for each row, the same for rows that agree in all columns that are used.
 
