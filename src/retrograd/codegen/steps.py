@@ -78,25 +78,37 @@ start:
 }}
 """
 
-RUN = f"""
-define internal void @run(ptr %table, ptr %code) nounwind {{
-start:
-  %status.place = getelementptr i64, ptr %table, i64 {STATUS}
-  br label %next
-next:
-  %record = phi ptr [ %code, %start ], [ %following, %work ], [ %following, %look ]
+
+def write_walk(arguments: str, back: str, ended: str) -> str:
+    """The blocks that go from record to record; `look` follows where a record asks for it.
+
+    Args:
+        arguments: what functions are given after the table and the words.
+        back: the block that goes on after `look`.
+        ended: the block behind the last record.
+    """
+    return f"""next:
+  %record = phi ptr [ %code, %start ], [ %following, %work ], [ %following, %{back} ]
   %function = load ptr, ptr %record
-  %ended = icmp eq ptr %function, null
-  br i1 %ended, label %done, label %work
+  %none = icmp eq ptr %function, null
+  br i1 %none, label %{ended}, label %work
 work:
   %words = getelementptr i64, ptr %record, i64 2
-  call void %function(ptr %table, ptr %words)
+  call void %function(ptr %table, ptr %words{arguments})
   %size.place = getelementptr i64, ptr %record, i64 1
   %size = load i64, ptr %size.place
   %bytes = and i64 %size, -8
   %following = getelementptr i8, ptr %record, i64 %bytes
   %looks = trunc i64 %size to i1
-  br i1 %looks, label %look, label %next
+  br i1 %looks, label %look, label %next"""
+
+
+RUN = f"""
+define internal void @run(ptr %table, ptr %code) nounwind {{
+start:
+  %status.place = getelementptr i64, ptr %table, i64 {STATUS}
+  br label %next
+{write_walk("", back="look", ended="done")}
 look:
   %status = load i64, ptr %status.place
   %fine = icmp eq i64 %status, 0
@@ -141,20 +153,7 @@ start:
   %root = load ptr, ptr %root.place
   %status.place = getelementptr i64, ptr %root, i64 {STATUS}
   br label %next
-next:
-  %record = phi ptr [ %code, %start ], [ %following, %work ], [ %following, %ask ]
-  %function = load ptr, ptr %record
-  %ended = icmp eq ptr %function, null
-  br i1 %ended, label %end, label %work
-work:
-  %words = getelementptr i64, ptr %record, i64 2
-  call void %function(ptr %table, ptr %words, i64 %thread, i64 %threads, ptr %team)
-  %size.place = getelementptr i64, ptr %record, i64 1
-  %size = load i64, ptr %size.place
-  %bytes = and i64 %size, -8
-  %following = getelementptr i8, ptr %record, i64 %bytes
-  %looks = trunc i64 %size to i1
-  br i1 %looks, label %look, label %next
+{write_walk(", i64 %thread, i64 %threads, ptr %team", back="ask", ended="end")}
 look:
   %own = load i64, ptr %own.place
   %failed = icmp ne i64 %own, 0
