@@ -10,7 +10,7 @@ from typing import Any
 
 import retrograd as rg
 from retrograd import models, nn, optim
-from retrograd.cli.tasks.language.model import as_bits
+from retrograd.cli.tasks.rounds import as_bits
 from retrograd.losses import cross_entropy
 
 from .novels_plan import read_plan
