@@ -27,7 +27,7 @@ export PYTHON
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 # Each is a script in applications/ (docs/applications.md).
-APPLICATIONS := novels passages reviews traffic tags
+APPLICATIONS := novels passages reviews traffic tags verses
 .PHONY: help demo test lint docs oracles bench bench-kernels fashion novels-parity clean $(APPLICATIONS)
 
 help:
@@ -45,6 +45,7 @@ help:
 	@echo "make reviews  tell from its text whether a review of food is a great one"
 	@echo "make traffic  forecast the traffic of a highway 24 hours ahead"
 	@echo "make tags     find parts of speech and names in Turkish sentences"
+	@echo "make verses   translate from English to Spanish, learnt from verses"
 	@echo "              (the data come with apt-get or pip, or from DATA=FOLDER: docs/applications.md)"
 	@echo "make clean    remove the environments and caches"
 	@echo
@@ -136,7 +137,7 @@ lint: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	@$(BIN)/python -m pytest --doctest-modules --doctest-glob='*.md' src/retrograd docs README.md
-	@$(BIN)/python tools/run_examples.py README.md
+	@$(BIN)/python tools/run_examples.py README.md docs/translation.md
 	@$(BIN)/python tools/check_docs.py
 
 oracles: $(ORACLES_VENV)/.oracles
