@@ -271,7 +271,7 @@ def _decide_text(name: str, column: Column, missing: str, total: int) -> ColumnD
     found = f"{len(distinct)} different values in {count} rows"
     words = np.mean([len(text.split()) for text in distinct[:1000]])
     if words >= 4:
-        reason = f"free text, {words:.0f} words on average: tables are not read as language"
+        reason = f"free text, {words:.0f} words on average: --task text learns from such"
         return ColumnDecision(name, "text", reason)
     hint = _find_unit(distinct)
     if len(distinct) == count and count >= FEWEST_ROWS_TO_JUDGE:

@@ -20,7 +20,7 @@ def choose_lengths(rows: Sequence[NumpyArray]) -> list[int]:
 
     Example:
         >>> choose_lengths([np.zeros(n) for n in (3, 5, 9, 30)])
-        [8, 16, 32]
+        [16, 32]
     """
     lengths = np.array([len(row) for row in rows])
     found = {max(8, -(-int(np.quantile(lengths, s, method="higher")) // 8) * 8) for s in SHARES}
