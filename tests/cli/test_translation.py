@@ -187,6 +187,7 @@ def test_bad_texts_to_translate(
     run: Runner, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "empty.txt").write_text("\n")
+    (tmp_path / "half.csv").write_text("english\none\n")
     fail(run("predict", model, tmp_path / "empty.txt"), "holds no text")
     (tmp_path / "latin.txt").write_bytes("mañana".encode("latin-1"))
     fail(run("predict", model, tmp_path / "latin.txt"), "is not UTF-8", "iconv")
@@ -194,11 +195,12 @@ def test_bad_texts_to_translate(
     fail(run("predict", model, "-"), "Nothing came on stdin")
     (tmp_path / "new.txt").write_text("one\n" + "two " * 5000 + "\n")
     fail(run("predict", model, tmp_path / "new.txt", "--probabilities"), "no class probabilities")
-    fail(run("predict", model, tmp_path / "new.txt", "--out", tmp_path / "no" / "x"), "written")
+    fail(run("predict", model, tmp_path / "new.txt", "--out", tmp_path / "half.csv" / "x"), "")
     long = run("predict", model, tmp_path / "new.txt", "--json")
     assert long.code == 0 and len(long.json["translations"]) == 2
     assert "1 text with more than 64 subwords" in long.err
-    (tmp_path / "half.csv").write_text("english\none\n")
+    plain = run("predict", model, tmp_path / "new.txt")
+    assert plain.out.splitlines() == long.json["translations"] and "1 text with" in plain.err
     fail(run("evaluate", model, tmp_path / "half.csv"), "no column 'spanish'")
 
 

@@ -21,8 +21,8 @@ def evaluate(
     """Measure a model on data whose answers are known.
 
     A table with its target (rows without one are left out), a series whose steps are forecast
-    from those before, or a text for a language model. What the model was trained on says little
-    about new data.
+    from those before, pairs of texts for a translator, or a text for a language model. What the
+    model was trained on says little about new data.
 
     Examples:
 

@@ -12,11 +12,16 @@ def predict(
         str, typer.Argument(metavar="MODEL", help="A directory that `retrograd train` wrote.")
     ],
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A CSV or Parquet file with the model's columns.")
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="A CSV or Parquet file with the model's columns; for models of texts also a text "
+            "file, or - for stdin.",
+        ),
     ],
     out: Annotated[
         Optional[str],  # noqa: UP045 - older versions of typer do not read `str | None`
-        typer.Option(help="The CSV file to write; a forecast is else printed."),
+        typer.Option(help="The file to write; forecasts, tags and translations are else printed."),
     ] = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Add a column for each class.")
@@ -27,12 +32,13 @@ def predict(
 
     The file has a column `prediction`, one line for each row in the same order. Columns are found
     by name; the target may be absent. Of a forecaster it has the steps that follow the end of the
-    table, with their times.
+    table, with their times. A translator writes a translation for each line of a text.
 
     Examples:
 
     \b
       retrograd predict model new.csv --out predictions.csv
+      retrograd predict translator new.txt
       retrograd predict model new.csv --out predictions.csv --probabilities --json
     """
     from .tasks import find_task_of

@@ -8,13 +8,11 @@ import sys
 from ....data.spans import mark_spans
 from ....data.tagged import TaggedText, parse_tagged, read_tagged
 from ....errors import DataError
-from ....train.files import explain_write_error, write_atomically
+from ...plain import STANDARD_INPUT, read_standard_input, write_text
 from ...run import Output, count, shorten_list
 from ..task import PredictRequest
 from .model import TagModel, load_tag_model
 from .scoring import score_kinds, score_tags, show_kinds, show_scores
-
-STANDARD_INPUT = "-"
 
 
 def predict_tags(request: PredictRequest, output: Output) -> None:
@@ -33,7 +31,7 @@ def predict_tags(request: PredictRequest, output: Output) -> None:
         if not output.json:
             sys.stdout.write(written)
     else:
-        _write(request.out, written)
+        write_text(request.out, written)
         output.say(f"{count(sum(map(len, words)), 'word')} with their tags: {request.out}")
     result = {"out": request.out, "sequences": len(words), "words": sum(map(len, words))}
     output.finish(result | ({} if request.out else {"tags": found}))
@@ -71,15 +69,7 @@ def evaluate_tags(model: str, data: str, output: Output) -> None:
 
 def _read_one(data: str) -> TaggedText:
     if data == STANDARD_INPUT:
-        content = sys.stdin.buffer.read()
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"What stands on stdin is not UTF-8: byte {error.start}.",
-                fix="convert it first: iconv -f LATIN1 -t UTF-8",
-            ) from None
-        return parse_tagged(text.replace("\r\n", "\n").replace("\r", "\n"), "stdin")
+        return parse_tagged(read_standard_input(), "stdin")
     if os.path.isdir(data):
         raise DataError(f"{data!r} is a folder.", fix="give one file after the other")
     return read_tagged(data)[0]
@@ -98,17 +88,3 @@ def _warn_of_strange_tags(trained: TagModel, text: TaggedText, output: Output) -
             f"{shorten_list(sorted(seen))}: are the words in column {trained.columns.words}, one "
             "a line?"
         )
-
-
-def _write(path: str, text: str) -> None:
-    if not os.path.exists(path) or os.path.isfile(path):
-        # Through a link, to the file that it names.
-        write_atomically(os.path.realpath(path), text.encode("utf-8"))
-        return
-    try:
-        with open(path, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise explain_write_error(path, error) from error

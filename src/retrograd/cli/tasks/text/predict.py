@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,12 +13,11 @@ from ....data.table import Table, read_table, write_predictions
 from ....data.text import Vocabulary, read_text
 from ....data.texts import read_texts
 from ....errors import DataError
+from ...plain import STANDARD_INPUT, read_standard_input
 from ...run import Output, count
 from ..scores import describe_classes, lay_out_scores, report_classes, score_classes
 from ..task import PredictRequest
 from .model import TextModel, load_text_model
-
-STANDARD_INPUT = "-"
 
 
 def predict_texts(request: PredictRequest, output: Output) -> None:
@@ -85,14 +83,7 @@ def evaluate_texts(model: str, data: str, output: Output) -> None:
 def _read_new_texts(data: str, trained: TextModel, output: Output) -> list[str]:
     """The column of a table, or the lines of a text file or of stdin."""
     if data == STANDARD_INPUT:
-        content = sys.stdin.buffer.read()
-        try:
-            return content.decode("utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"What stands on stdin is not UTF-8: byte {error.start}.",
-                fix="convert it first: iconv -f LATIN1 -t UTF-8",
-            ) from None
+        return read_standard_input().splitlines()
     if os.path.splitext(data)[1].lower() == ".txt":
         return read_text(data).removesuffix("\n").split("\n")
     return read_texts(_read_table(data, output), trained.column)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 
@@ -10,8 +9,9 @@ from ....data.pairs import read_pairs, read_texts
 from ....data.table import read_table, write_predictions
 from ....data.table_files import find_format, read_bytes
 from ....data.text import read_text
-from ....errors import DataError, SaveError
+from ....errors import DataError
 from ....metrics import chrf
+from ...plain import STANDARD_INPUT, read_standard_input, write_text
 from ...progress import show_share
 from ...run import Output, count
 from ..task import PredictRequest
@@ -22,8 +22,10 @@ def translate_file(request: PredictRequest, output: Output) -> None:
     """Print or write a translation for each line of a text, or for each row of a table."""
     request.refuse_probabilities("writes translations")
     request.check_out()
+    if request.out is None:
+        output = Output(output.json, aside=True)  # stdout is for the translations
     model = load_translation_model(request.model)
-    is_table = request.data != "-" and _is_table(request.data, model.source)
+    is_table = request.data != STANDARD_INPUT and _is_table(request.data, model.source)
     if is_table:
         table = read_table(request.data)
         for note in table.notes:
@@ -40,12 +42,12 @@ def translate_file(request: PredictRequest, output: Output) -> None:
     with show_share("translating") as show:
         found = model.translate(texts, tell=lambda share: show(share, ""))
     if request.out is None:
-        for translation in found if not output.json else ():
-            output.say(translation)
+        if not output.json:
+            sys.stdout.write(_join(found))
     elif is_table:
         write_predictions(request.out, {"prediction": found})
     else:
-        _write_lines(request.out, found)
+        write_text(request.out, _join(found))
     if request.out is not None:
         output.say(f"{count(len(found), 'translation')} in {request.out}")
     output.finish({"out": request.out, "rows": len(found), "translations": found})
@@ -77,15 +79,8 @@ def _is_table(path: str, column: str) -> bool:
 
 
 def _read_lines(path: str) -> list[str]:
-    if path == "-":
-        content = sys.stdin.buffer.read()
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise DataError(
-                "What came on stdin is not UTF-8.",
-                fix="convert it first: iconv -f LATIN1 -t UTF-8",
-            ) from None
+    if path == STANDARD_INPUT:
+        text = read_standard_input()
         if not text.strip():
             raise DataError("Nothing came on stdin.", fix="Give one text a line.")
     else:
@@ -93,20 +88,5 @@ def _read_lines(path: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines()]
 
 
-def _write_lines(path: str, lines: list[str]) -> None:
-    """The lines as a file, whole or not at all."""
-    text = "".join(f"{line}\n" for line in lines)
-    is_stream = os.path.exists(path) and not os.path.isfile(path)
-    temporary = path if is_stream else f"{os.path.realpath(path)}.{os.getpid()}.part"
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        if not is_stream:
-            os.replace(temporary, os.path.realpath(path))
-    except OSError as error:
-        if not is_stream and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise SaveError(
-            f"The file {path!r} could not be written: {error.strerror or error}.",
-            fix="Check that the folder exists, may be written to and has room.",
-        ) from None
+def _join(lines: list[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)

@@ -1,0 +1,48 @@
+"""Plain text from stdin and to files."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..errors import DataError
+from ..train.files import explain_write_error, write_atomically
+
+STANDARD_INPUT = "-"
+"""What stands for stdin where a file is named."""
+
+
+def read_standard_input() -> str:
+    r"""All of stdin, with `\n` at the ends of lines.
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
+    content = sys.stdin.buffer.read()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"What stands on stdin is not UTF-8: byte {error.start}.",
+            fix="convert it first: iconv -f LATIN1 -t UTF-8",
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a text file, whole or not at all; into a pipe or a device as it comes.
+
+    Raises:
+        SaveError: it cannot be written.
+    """
+    if not os.path.exists(path) or os.path.isfile(path):
+        # Through a link, to the file that it names.
+        write_atomically(os.path.realpath(path), text.encode("utf-8"))
+        return
+    try:
+        with open(path, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise explain_write_error(path, error) from error
