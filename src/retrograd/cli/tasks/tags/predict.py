@@ -50,19 +50,19 @@ def evaluate_tags(model: str, data: str, output: Output) -> None:
         output.warn(f"not known to the model, and never found: {shorten_list(strange)}")
     spans = mark_spans(trained.encoder.tags)
     found, known = trained.find(words), trained.counted.of_word
+    guessed = trained.counted.find(words)
     scores = {
         name: score_tags(words, tags, listed, known, spans)
-        for name, listed in (("network", found), ("baseline", trained.counted.find(words)))
+        for name, listed in (("network", found), ("baseline", guessed))
     }
-    kinds = score_kinds(tags, found) if spans else {}
+    kinds = score_kinds(tags, found, guessed, spans)
     number = sum(map(len, words))
     output.say(
         f"{data}: {count(number, 'word')}, {count(len(words), 'sequence')}; "
         f"{100 * scores['network']['new_words']:.1f} % of the words are new"
     )
     show_scores(scores, output)
-    if kinds:
-        show_kinds(kinds, output)
+    show_kinds(kinds, output)
     about = {"model": model, "sequences": len(words), "words": number}
     output.finish({**about, **scores, "kinds": kinds, "unknown_tags": strange})
 

@@ -8,7 +8,7 @@ from typing import Any
 from ....data.spans import Scores, score_spans
 from ...run import Output
 
-LARGEST_LIST = 20
+LARGEST_LIST = 12
 
 Sentences = Sequence[Sequence[str]]
 
@@ -38,9 +38,32 @@ def score_tags(
     return scores
 
 
-def score_kinds(wanted: Sentences, found: Sentences) -> dict[str, Any]:
-    """Precision, recall and F1 of each kind of spans."""
-    return dict(score_spans(wanted, found)[1])
+def score_kinds(
+    wanted: Sentences, found: Sentences, guessed: Sentences, spans: bool
+) -> dict[str, Any]:
+    """Precision, recall and F1 of each kind of spans, or of each tag.
+
+    Args:
+        wanted, found, guessed: the tags, those of the network, and those of the baseline.
+        spans: whether the tags mark spans.
+
+    Returns:
+        By kind or tag: "number" (that were wanted), "precision", "recall", "f1", "baseline_f1".
+    """
+    if not spans:  # each word is a span of its own
+        wanted, found, guessed = (
+            [[f"S-{tag}" for tag in sentence] for sentence in tags]
+            for tags in (wanted, found, guessed)
+        )
+    network, baseline = score_spans(wanted, found)[1], score_spans(wanted, guessed)[1]
+    return {
+        kind: {
+            "number": values["spans"],
+            **{name: values[name] for name in ("precision", "recall", "f1")},
+            "baseline_f1": baseline[kind]["f1"] if kind in baseline else 0.0,
+        }
+        for kind, values in network.items()
+    }
 
 
 def show_scores(scores: dict[str, Scores], output: Output) -> None:
@@ -61,11 +84,13 @@ def show_scores(scores: dict[str, Scores], output: Output) -> None:
 
 
 def show_kinds(kinds: dict[str, Any], output: Output) -> None:
-    """A table of the kinds of spans, the most frequent first."""
-    order = sorted(kinds, key=lambda kind: (-kinds[kind]["spans"], kind))[:LARGEST_LIST]
-    rows = [["spans", "number", "precision", "recall", "F1"]]
-    for kind in order:
-        values = kinds[kind]
-        numbers = (f"{values[name]:.4f}" for name in ("precision", "recall", "f1"))
-        rows.append([kind, f"{values['spans']:,}", *numbers])
+    """A table of the kinds of spans, or of the tags, the most frequent first."""
+    order = sorted(kinds, key=lambda kind: (-kinds[kind]["number"], kind))
+    columns = {"precision": "precision", "recall": "recall", "f1": "F1", "baseline_f1": "baseline"}
+    rows = [["", "number", *columns.values()]]
+    for kind in order[:LARGEST_LIST]:
+        numbers = (f"{kinds[kind][name]:.4f}" for name in columns)
+        rows.append([kind, f"{kinds[kind]['number']:,}", *numbers])
     output.show_table(rows)
+    if len(order) > LARGEST_LIST:
+        output.say(f"  and {len(order) - LARGEST_LIST} more")

@@ -53,6 +53,5 @@ class TagsTask(Task):
                 f"{count(words['test'], 'word')}:"
             )
             show_scores(report["test"], output)
-            if report["kinds"]:
-                show_kinds(report["kinds"], output)
+            show_kinds(report["kinds"], output)
         return {"task": self.name, "tags": list(encoder.tags), "training": report}

@@ -89,17 +89,17 @@ def train_tags(request: TrainRequest, output: Output) -> None:
     output.say(f"Best on the validation part after {best}; {fitted.seconds:.0f} s in all")
 
     found = TagModel(network, encoder, columns, counted, {}).find(test.words)
+    guessed = counted.find(test.words)
     scores = {
         name: score_tags(test.words, test.tags, tags, known, spans)
-        for name, tags in (("network", found), ("baseline", counted.find(test.words)))
+        for name, tags in (("network", found), ("baseline", guessed))
     }
-    kinds = score_kinds(test.tags, found) if spans else {}
+    kinds = score_kinds(test.tags, found, guessed, spans)
     output.say()
     words, new = count(test.size, "word"), scores["network"]["new_words"]
     output.say(f"Test part ({words}, {100 * new:.1f} % of them new; used only now):")
     show_scores(scores, output)
-    if kinds:
-        show_kinds(kinds, output)
+    show_kinds(kinds, output)
     name = "f1" if spans else "accuracy"
     if scores["network"][name] <= scores["baseline"][name]:
         output.warn("the most frequent tag of each word does as well: give it more text")
