@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from applications import packages, r_data, reviews, tags, traffic
+from applications import packages, passages, r_data, reviews, tags, traffic
 from applications.application import run
 from applications.packages import DebianPackage, Package, Wheel, read_ar
 from applications.r_data import decompress_block, read_r_database
@@ -292,3 +292,31 @@ def test_errors_are_told_without_a_traceback() -> None:
 
     with pytest.raises(SystemExit, match="error: what happened\n  fix: what to do"):
         run(fail)
+
+
+def test_held_out_blocks_are_not_learned() -> None:
+    text = " ".join(f"w{number}" for number in range(5_000))
+    learned, held_out = passages.split_blocks(text)
+    assert len(held_out) == 5 and sum(map(len, [*learned, *held_out])) == len(text)
+    assert sum(map(len, held_out)) == pytest.approx(len(text) / 10, rel=0.01)
+    cut = passages.cut_passages(held_out)
+    assert all(0 < len(passage) <= passages.LENGTH for passage in cut)
+    inside = {word for passage in cut for word in passage.split()}
+    assert inside.isdisjoint({word for stretch in learned for word in stretch.split()[1:-1]})
+
+
+def test_names_are_hidden_and_other_words_are_not(tmp_path: Path) -> None:
+    sentence = "Then the tall man saw Emma, and Emma saw the man. May we go? We may go, I think. "
+    texts = {"one": sentence * 40, "two": sentence.replace("Emma", "Anne") * 40}
+    names = passages.find_names(texts)
+    assert names == {"Emma", "Anne"}
+    assert passages.hide_names("Emma may. May Anne?", names) == "Name may. May Name?"
+    (tmp_path / "in").mkdir()
+    for name, text in texts.items():
+        (tmp_path / "in" / f"{name}.txt").write_text(text)
+    passages.write_passages(tmp_path / "in", tmp_path, 0, without_names=True)
+    for table in ("passages.csv", "held-out.csv"):
+        lines = (tmp_path / table).read_text().splitlines()
+        assert lines[0] == "novel,passage" and len(lines) > 1
+        assert all(line.startswith(("one,", "two,")) for line in lines[1:])
+    assert "Emma" not in (tmp_path / "texts" / "one.txt").read_text()

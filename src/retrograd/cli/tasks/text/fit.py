@@ -64,7 +64,7 @@ def fit_texts(
 ) -> TextFit:
     """Train on texts, and keep the weights with the lowest validation loss.
 
-    The learning rate falls along half a cosine over the epochs of the recipe.
+    The learning rate rises and falls over the epochs of the recipe (`find_rate`).
 
     Args:
         network: is trained in place.
@@ -94,7 +94,9 @@ def fit_texts(
     try:
         for epoch in range(1, last + 1):
             for x, y in batches.draw_epoch():
-                optimizer.set_learning_rate(recipe.learning_rate * find_rate(done / total))
+                optimizer.set_learning_rate(
+                    recipe.learning_rate * find_rate(done / total, recipe.warm_up)
+                )
                 weights = None if class_weights is None else class_weights[y]
                 history = trainer.fit(
                     x,
@@ -129,14 +131,21 @@ def fit_texts(
     return TextFit(best_epoch, None if kept is None else best, False)
 
 
-def find_rate(share: float) -> float:
+def find_rate(share: float, warm_up: float = 0.0) -> float:
     """The learning rate, as a share of the highest, when so much of the training is done.
+
+    Args:
+        share: of the training that is done.
+        warm_up: over this share it rises, then it falls along half a cosine.
 
     Example:
         >>> [round(find_rate(share), 2) for share in (0.0, 0.5, 1.0)]
         [1.0, 0.51, 0.02]
+        >>> [round(find_rate(share, 0.2), 2) for share in (0.0, 0.1, 0.2)]
+        [0.1, 0.5, 0.9]
     """
-    return 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
+    rising = 1.0 if share >= warm_up else max(0.1, share / warm_up)
+    return rising * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share))))
 
 
 def find_logits(network: Any, rows: Sequence[NumpyArray]) -> NumpyArray:
