@@ -307,7 +307,7 @@ def test_held_out_blocks_are_not_learned() -> None:
 
 def test_names_are_hidden_and_other_words_are_not(tmp_path: Path) -> None:
     sentence = "Then the tall man saw Emma, and Emma saw the man. May we go? We may go, I think. "
-    texts = {"one": sentence * 40, "two": sentence.replace("Emma", "Anne") * 40}
+    texts = {"one": sentence * 400, "two": sentence.replace("Emma", "Anne") * 400}
     names = passages.find_names(texts)
     assert names == {"Emma", "Anne"}
     assert passages.hide_names("Emma may. May Anne?", names) == "Name may. May Name?"

@@ -62,7 +62,7 @@ def fit_texts(
     epochs: int | None = None,
     show: Callable[[float, str], None] = lambda share, text: None,
 ) -> TextFit:
-    """Train on texts, and keep the weights with the lowest validation loss.
+    """Train on texts, and keep the weights with the lowest validation loss, or the last ones.
 
     The learning rate rises and falls over the epochs of the recipe (`find_rate`).
 
@@ -116,7 +116,9 @@ def fit_texts(
                 best_epoch = epoch
                 continue
             loss = measure_loss(find_logits(network, validation[0]), validation[1], class_weights)
-            if loss < best:
+            if recipe.keeps_last:
+                best, best_epoch = loss, epoch
+            elif loss < best:
                 best, best_epoch, kept = loss, epoch, network.named_state()
             elif epoch - best_epoch >= recipe.patience:
                 break
@@ -142,7 +144,7 @@ def find_rate(share: float, warm_up: float = 0.0) -> float:
         >>> [round(find_rate(share), 2) for share in (0.0, 0.5, 1.0)]
         [1.0, 0.51, 0.02]
         >>> [round(find_rate(share, 0.2), 2) for share in (0.0, 0.1, 0.2)]
-        [0.1, 0.5, 0.9]
+        [0.1, 0.49, 0.91]
     """
     rising = 1.0 if share >= warm_up else max(0.1, share / warm_up)
     return rising * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share))))

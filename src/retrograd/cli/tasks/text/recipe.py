@@ -41,6 +41,8 @@ class TextRecipe:
         longest: tokens of a text; what follows is cut off.
         refit: whether all rows are learned at the end, in as many epochs.
         warm_up: the share of the epochs over which the learning rate rises.
+        keeps_last: whether the weights of the last epoch are kept, not those with the lowest
+            validation loss.
     """
 
     network: str
@@ -57,6 +59,7 @@ class TextRecipe:
     longest: int
     refit: bool
     warm_up: float = 0.0
+    keeps_last: bool = False
 
     def make_vocabulary(self, texts: Sequence[str]) -> Vocabulary:
         """The tokens of the training part.
@@ -82,7 +85,7 @@ class TextRecipe:
         """The network in words."""
         tokens = "words, beginnings and pairs of words" if self.network == "ngrams" else "words"
         if self.network == ENCODER:
-            tokens = "characters or words -> encoder"
+            tokens = "tokens -> encoder"
         gru = f" -> GRU {self.recurrent_features} both ways" if self.recurrent_features else ""
         pooling = " and ".join(self.pooling)
         return (
@@ -141,7 +144,7 @@ def choose_encoder_recipe(
         epochs: at most so many, if the user says so.
     """
     batch_size = int(np.clip(2 ** round(np.log2(max(texts, 1) / 25)), 4, 32))
-    limit = int(np.clip(300 // -(-texts // batch_size), 3, 12))
+    limit = int(np.clip(250 // -(-texts // batch_size), 3, 12))
     return TextRecipe(
         network=ENCODER,
         features=encoder.features,
@@ -154,9 +157,11 @@ def choose_encoder_recipe(
         learning_rate=4e-3,
         batch_size=batch_size,
         epochs=limit if epochs is None else epochs,
-        patience=max(3, limit // 3),
+        patience=limit,
         # Lengths are filled up to multiples of 8.
         longest=max(encoder.context // 8 * 8, min(encoder.context, 8)),
         refit=texts < MANY_TEXTS,
         warm_up=0.2,
+        # A large network is soon too sure of a few texts, and yet goes on to err less.
+        keeps_last=True,
     )

@@ -88,6 +88,8 @@ def train_text(request: TrainRequest, output: Output) -> None:
     learned = learn(data, texts, split.train, split.validation, recipe, seed, start, None, output)
     if learned.fitted.is_interrupted:
         output.say(f"Interrupted after {count(learned.fitted.epochs, 'epoch')}")
+    elif recipe.keeps_last:
+        output.say(f"Trained for {count(learned.fitted.epochs, 'epoch')}")
     else:
         output.say(f"Best on the validation part after {count(learned.fitted.epochs, 'epoch')}")
 
