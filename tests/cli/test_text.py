@@ -196,6 +196,13 @@ def test_predicts_lines_and_prints_without_out(
     found = run("predict", reviews / "model", "-", "--probabilities", "--json").json
     assert found["predictions"]["prediction"][::2] == ["good", "bad"] and found["rows"] == 3
     assert len(found["predictions"]) == 3
+    # Notes about the file stay out of what is printed.
+    table = tmp_path / "new.csv"
+    table.write_text("review;n\nso lovely here;1\n\n", encoding="utf-8")
+    assert run("predict", reviews / "model", table).out == "good\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    nothing = run("predict", reviews / "model", "-")
+    assert nothing.out == "" and "Traceback" not in nothing.err
     lines.write_bytes("día\n".encode("latin-1"))
     assert "not UTF-8" in run("predict", reviews / "model", lines).err
 

@@ -24,9 +24,9 @@ def predict_texts(request: PredictRequest, output: Output) -> None:
     """Write, or print, the class of each text of a table or of each line of a text file."""
     request.check_out()
     trained = load_text_model(request.model)
-    texts = _read_new_texts(request.data, trained, output)
     if request.out is None:
         output = Output(output.json, aside=True)  # stdout is for the classes
+    texts = _read_new_texts(request.data, trained, output)
     probabilities, unknown = _judge(trained, texts, output)
     columns: dict[str, list[Any]] = {
         "prediction": trained.target.decode(probabilities.argmax(axis=1))
