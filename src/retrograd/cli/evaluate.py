@@ -20,9 +20,9 @@ def evaluate(
 ) -> None:
     """Measure a model on data whose answers are known.
 
-    A table with its target (rows without one are left out), a series whose steps are forecast
-    from those before, pairs of texts for a translator, or a text for a language model. What the
-    model was trained on says little about new data.
+    A table with its target (rows without one are left out), a series whose steps are forecast from
+    those before, pairs of texts for a translator, words with their tags for a tagger, or a text for
+    a language model. What the model was trained on says little about new data.
 
     Examples:
 

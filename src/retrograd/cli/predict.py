@@ -32,13 +32,15 @@ def predict(
 
     The file has a column `prediction`, one line for each row in the same order. Columns are found
     by name; the target may be absent. Of a forecaster it has the steps that follow the end of the
-    table, with their times. A translator writes a translation for each line of a text.
+    table, with their times. A translator writes a translation for each line of a text, a tagger the
+    lines of a file with a tag behind each word.
 
     Examples:
 
     \b
       retrograd predict model new.csv --out predictions.csv
       retrograd predict translator new.txt
+      retrograd predict tagger new.conll --out tagged.conll
       retrograd predict model new.csv --out predictions.csv --probabilities --json
     """
     from .tasks import find_task_of
