@@ -122,7 +122,16 @@ def fit_translator(
     total = None if epochs is None else max(1, round(epochs * each))
     watch = Watch(None if minutes is None else 60.0 * minutes, total)
     watch.tell = lambda steps, loss: show(watch.share, f"{steps:,} steps  loss {loss:.3f}")
-    best, kept, interrupted, next_check = -1.0, None, False, FIRST_CHECK
+    best, kept, checked = -1.0, None, 0
+
+    def check() -> None:
+        nonlocal best, kept, checked
+        score, checked = measure_chrf(model, validation), watch.done
+        tell(watch.share, watch.done, score)
+        if score > best:
+            best, kept = score, network.named_state()
+
+    interrupted, next_check = False, FIRST_CHECK
     calls = cut_epoch(buckets, recipe.batch_tokens, random)
     try:
         while watch.share < 1.0 and not interrupted:
@@ -142,23 +151,17 @@ def fit_translator(
             interrupted = history.stopped_by == "interrupt"
             if watch.share >= next_check or interrupted:
                 next_check = watch.share + (1.0 - FIRST_CHECK) / CHECKS
-                score = measure_chrf(model, validation)
-                tell(watch.share, watch.done, score)
-                if score > best:
-                    best, kept = score, network.named_state()
+                check()
     except KeyboardInterrupt:
         if not watch.done:
             raise
         interrupted = True
     if not watch.done:
         raise KeyboardInterrupt
-    if kept is None or not interrupted:
-        score = measure_chrf(model, validation)
-        tell(watch.share, watch.done, score)
-        if score > best:
-            best, kept = score, None
-    if kept is not None:
-        network.load_state(kept)
+    if kept is None or (checked < watch.done and not interrupted):
+        check()
+    assert kept is not None
+    network.load_state(kept)
     return TranslationFit(watch.done, watch.done / each, best, watch.seconds, interrupted)
 
 
