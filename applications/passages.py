@@ -26,7 +26,7 @@ from retrograd.ops import random
 from .application import make_parser, retrograd, run
 from .novels import write_novels
 
-BLOCKS, HELD_OUT = 50, (4, 14, 24, 34, 44)
+BLOCKS, HELD_OUT = 50, (7, 17, 27, 37, 47)
 LENGTH = 250  # characters of a passage, at the most
 LABELLED, TESTED = 100, 150  # passages of each novel
 NAME = "Name"
