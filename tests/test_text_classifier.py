@@ -114,3 +114,11 @@ def test_is_saved_and_loaded(tmp_path: Path) -> None:
 def test_mistakes_are_told(wrong: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         wrong()
+
+
+def test_lengths_need_a_token_that_fills_up() -> None:
+    encoder = models.TextEncoder(12, features=8, heads=2, layers=1, context=4, padding=None)
+    model = models.TextClassifier(encoder, 2)
+    assert model(TOKENS).shape == (3, 2)
+    with pytest.raises(errors.ArgumentError, match="the encoder has no padding"):
+        model(TOKENS, lengths=np.array([3, 1, 2]))

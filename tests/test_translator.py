@@ -10,7 +10,7 @@ import pytest
 
 import retrograd as rg
 from retrograd import losses, models, nn, optim
-from retrograd.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from retrograd.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError, StateError
 
 START, END = 2, 3
 RANDOM = np.random.default_rng(0)
@@ -184,3 +184,6 @@ def test_search_refuses_what_it_cannot_do() -> None:
         models.search(model, SOURCE, START, END, 5, beams=0)
     with pytest.raises(ArgumentError, match="penalty"):
         models.search(model, SOURCE, START, END, 5, penalty=-1.0)
+    model.bias = rg.array(np.full(11, np.nan, np.float32))
+    with pytest.raises(StateError, match="Translator gives NaN"):
+        models.search(model, SOURCE, START, END, 5)

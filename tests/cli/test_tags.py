@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import retrograd as rg
 from retrograd.cli.main import main
 from retrograd.cli.tasks.tags.model import load_tag_model
 from retrograd.data.tagged import read_tagged
@@ -193,6 +194,14 @@ def test_damaged_models(run: Runner, tagger: Path, tmp_path: Path, what: str) ->
     file.write_text(json.dumps(content))
     outcome = run("predict", tmp_path / "model", tagger / "new.conll")
     assert outcome.code == 1 and "Traceback" not in outcome.err and "fix" in outcome.err
+
+
+def test_weights_that_are_no_numbers(run: Runner, tagger: Path, tmp_path: Path) -> None:
+    trained = load_tag_model(str(tagger / "model"))
+    trained.network.head.bias = rg.array(np.full(5, np.nan, np.float32))
+    trained.save(str(tmp_path / "model"))
+    outcome = run("predict", tmp_path / "model", tagger / "new.conll")
+    assert outcome.code == 1 and "NaN or infinite" in outcome.err
 
 
 def test_an_interrupt_keeps_the_best(

@@ -202,7 +202,13 @@ def test_predicts_lines_and_prints_without_out(
     assert run("predict", reviews / "model", table).out == "good\n"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
     nothing = run("predict", reviews / "model", "-")
-    assert nothing.out == "" and "Traceback" not in nothing.err
+    assert nothing.out == "" and "Nothing came on stdin" in nothing.err
+    # What other programs do not take for the end of a line is none.
+    content = "so\u2028lovely\x0bthere\nan awful day"
+    lines.write_text(content, encoding="utf-8")
+    assert len(run("predict", reviews / "model", lines).out.splitlines()) == 2
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+    assert len(run("predict", reviews / "model", "-").out.splitlines()) == 2
     lines.write_bytes("día\n".encode("latin-1"))
     assert "not UTF-8" in run("predict", reviews / "model", lines).err
 

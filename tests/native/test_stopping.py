@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from retrograd.runtime import stopping
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 120
@@ -50,3 +53,15 @@ def test_other_handlers_and_threads_are_left_alone() -> None:
     found = run("others", 1)
     assert sorted(found["results"]) == [-1.0, found["count"], found["count"]]
     assert found["seen"] == 1
+
+
+def test_a_short_call_that_was_stopped_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else threads that share a loop would stop in each later call as well."""
+    monkeypatch.setattr(stopping, "_would_raise", lambda: False)
+    words = np.zeros(3, np.int64)
+    found = stopping.Stopping(words, False, lambda: pytest.fail("no handler is wanted"))
+    found.begin()
+    words[1:] = 1  # as the first thread tells the others
+    found.end()
+    found.begin()
+    assert words.tolist() == stopping.QUIET_WORDS

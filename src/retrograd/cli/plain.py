@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from ..data.text import read_text
 from ..errors import DataError
 from ..train.files import explain_write_error, write_atomically
 
@@ -27,6 +28,20 @@ def read_standard_input() -> str:
             fix="convert it first: iconv -f LATIN1 -t UTF-8",
         ) from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_lines(path: str) -> list[str]:
+    """The lines of a text file or of stdin, each for one answer.
+
+    Only what ends a line for other programs ends one here, not each of Unicode's separators.
+
+    Raises:
+        DataError: there is no text, or it is not UTF-8.
+    """
+    text = read_standard_input() if path == STANDARD_INPUT else read_text(path)
+    if not text.strip():
+        raise DataError("Nothing came on stdin.", fix="Give one text a line.")
+    return text.removesuffix("\n").split("\n")
 
 
 def write_text(path: str, text: str) -> None:

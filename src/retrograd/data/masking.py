@@ -48,7 +48,7 @@ def mask_tokens(
     """Choose places anew, and hide what stands there.
 
     In each row the nearest whole number to `share` of its tokens is chosen, at least one. Of the
-    places chosen, 80 % become `vocabulary` (the number of the mask), 10 % any other token, and
+    places chosen, 80 % become `vocabulary` (the number of the mask), 10 % any token, and
     10 % stay as they are, so that the network must know each token, and not only hidden ones.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import tree
 from ..compile import compile
-from ..errors import ArgumentTypeError, DTypeError, ShapeError
+from ..errors import ArgumentTypeError, DTypeError, ShapeError, StateError
 from ..ir.types import float32
 from ..nn.layer import as_count, as_number
 from ..nn.module import Module
@@ -92,6 +92,7 @@ def search(
     Raises:
         ArgumentTypeError: the model does not write from a source.
         ShapeError: the source is no (batch, time).
+        StateError: the model gives NaN.
 
     Example:
         >>> from retrograd import models
@@ -148,6 +149,11 @@ def _search(
     hypotheses = _Hypotheses(batch, beams, length, ends[1], power)
     for _ in range(length):
         scores = np.array(step(model, kept, progress, tokens, parents))
+        if np.isnan(scores).any():
+            raise StateError(
+                f"search: the {type(model).__name__} gives NaN for the next token.",
+                fix="look for NaN and infinity in its weights; train it again, or load them anew",
+            )
         scores[:, [ends[0], *forbidden]] = -np.inf
         parents, tokens = hypotheses.extend(scores)
         if hypotheses.is_done():

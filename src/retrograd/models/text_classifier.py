@@ -209,11 +209,17 @@ class TextClassifier(Layer):
         places = as_array(tokens)
         seen = self.encoder.find_tokens(places)
         if lengths is not None:
+            padding = getattr(self.encoder, "padding", None)
+            if padding is None:
+                raise ArgumentError(
+                    f"{place_of(self)}: received lengths, but the encoder has no padding.",
+                    fix="build the encoder with padding=0, the token that fills rows up",
+                )
             valid = find_valid_steps(self, lengths, None, *places.type.shape)
             assert valid is not None
             inside = swapaxes(valid[..., 0], 0, 1)
             # What lies behind a length may be anything: the encoder takes it for padding.
-            places = where(inside, places, self.encoder.padding)
+            places = where(inside, places, padding)
             seen = logical_and(seen, inside)
         x = self.encoder(places)
         if self.training and self.token_dropout:

@@ -91,7 +91,8 @@ class Stopping:
         """The call is over."""
         long = perf_counter() - self._start > LONG
         if self._long and not long:
-            self._words[0] = QUIET_WORDS[0]
+            # Threads may have told each other to stop, and the next call leaves the words alone.
+            self._words[:] = QUIET_WORDS
         self._long = long
 
 

@@ -19,6 +19,7 @@ from ....ops.promotion import as_array, convert
 from ....optim import SGD
 from ....train.saving import load_model, load_model_info, save_model
 from ....train.trainer import Trainer
+from ..networks import check_outputs
 
 NumpyArray = np.ndarray[Any, Any]
 
@@ -195,9 +196,12 @@ def find_numbers(trainer: Trainer, words: EncodedWords) -> NumpyArray:
     found = np.zeros(len(words.words), np.int32)
     for places, inputs, _ in words.make_batches(ROWS, most=BATCHES):
         outputs, known = trainer.predict(inputs, batch_size=ROWS), places >= 0
-        if isinstance(outputs, tuple):
+        logits, *chain = outputs if isinstance(outputs, tuple) else (outputs,)
+        check_outputs(np.asarray(logits)[known])
+        if chain:
+            check_outputs(np.asarray(chain[0])[0])
             tags = models.find_best_tags(outputs, known.sum(axis=1))
         else:
-            tags = np.asarray(outputs).argmax(axis=-1)
+            tags = np.asarray(logits).argmax(axis=-1)
         found[places[known]] = tags[known] + 1
     return found

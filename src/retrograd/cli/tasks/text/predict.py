@@ -10,10 +10,10 @@ import numpy as np
 
 from ....data.encoders import find_rows_without
 from ....data.table import Table, read_table, write_predictions
-from ....data.text import Vocabulary, read_text
+from ....data.text import Vocabulary
 from ....data.texts import read_texts
 from ....errors import DataError
-from ...plain import STANDARD_INPUT, read_standard_input
+from ...plain import STANDARD_INPUT, read_lines
 from ...run import Output, count
 from ..scores import describe_classes, lay_out_scores, report_classes, score_classes
 from ..task import PredictRequest
@@ -82,10 +82,8 @@ def evaluate_texts(model: str, data: str, output: Output) -> None:
 
 def _read_new_texts(data: str, trained: TextModel, output: Output) -> list[str]:
     """The column of a table, or the lines of a text file or of stdin."""
-    if data == STANDARD_INPUT:
-        return read_standard_input().splitlines()
-    if os.path.splitext(data)[1].lower() == ".txt":
-        return read_text(data).removesuffix("\n").split("\n")
+    if data == STANDARD_INPUT or os.path.splitext(data)[1].lower() == ".txt":
+        return read_lines(data)
     return read_texts(_read_table(data, output), trained.column)
 
 

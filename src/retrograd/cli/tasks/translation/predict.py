@@ -8,10 +8,8 @@ import sys
 from ....data.pairs import read_pairs, read_texts
 from ....data.table import read_table, write_predictions
 from ....data.table_files import find_format, read_bytes
-from ....data.text import read_text
-from ....errors import DataError
 from ....metrics import chrf
-from ...plain import STANDARD_INPUT, read_standard_input, write_text
+from ...plain import STANDARD_INPUT, read_lines, write_text
 from ...progress import show_share
 from ...run import Output, count
 from ..task import PredictRequest
@@ -32,7 +30,7 @@ def translate_file(request: PredictRequest, output: Output) -> None:
             output.warn(note)
         texts = read_texts(table, model.source)
     else:
-        texts = _read_lines(request.data)
+        texts = [" ".join(line.split()) for line in read_lines(request.data)]
     longer = sum(map(model.is_too_long, texts))
     if longer:
         output.warn(
@@ -76,16 +74,6 @@ def _is_table(path: str, column: str) -> bool:
         return True
     header = start.decode("utf-8-sig", "replace").split("\n", 1)[0].strip("\r")
     return column in {cell.strip().strip('"') for cell in re.split(r"[,;\t|]", header)}
-
-
-def _read_lines(path: str) -> list[str]:
-    if path == STANDARD_INPUT:
-        text = read_standard_input()
-        if not text.strip():
-            raise DataError("Nothing came on stdin.", fix="Give one text a line.")
-    else:
-        text = read_text(path)
-    return [" ".join(line.split()) for line in text.splitlines()]
 
 
 def _join(lines: list[str]) -> str:
