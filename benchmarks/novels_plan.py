@@ -15,7 +15,8 @@ import numpy as np
 from retrograd import models, nn
 from retrograd.cli.tasks.language.fit import LanguageRecipe, Pieces, choose_language_recipe
 from retrograd.cli.tasks.language.model import cut_for_measuring
-from retrograd.cli.tasks.rounds import ROUNDS, find_rate
+from retrograd.cli.tasks.learning import find_rate
+from retrograd.cli.tasks.rounds import ROUNDS
 from retrograd.data.corpus import read_corpus
 from retrograd.data.text import Characters
 from retrograd.ops import random

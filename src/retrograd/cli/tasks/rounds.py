@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ... import losses, optim
-from ...train.callbacks import Callback
-from ...train.events import BatchEnd
 from ...train.trainer import Trainer
+from .learning import Watch, find_rate, make_optimizer
 
 ROUNDS = 60
 ROUNDS_BETWEEN_CHECKS = 6
@@ -58,33 +56,6 @@ class Rounds:
     minutes: float | None
 
 
-class Watch(Callback):
-    """Ends a training when its time is over, and tells how far it is.
-
-    Args:
-        limit: seconds, or None.
-        show: is told the steps done and the last loss.
-    """
-
-    every_batch = False
-
-    def __init__(self, limit: float | None, show: Callable[[int, float], None]) -> None:
-        self.limit = limit
-        self.begin = time.monotonic()
-        self.before = self.done = 0
-        self._show = show
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.begin
-
-    def on_batch_end(self, trainer: Any, event: BatchEnd) -> None:
-        self.done = self.before + event.batch
-        self._show(self.done, event.loss)
-        if self.limit is not None and self.seconds >= self.limit:
-            trainer.stop("time")
-
-
 def fit_in_rounds(
     network: Any,
     rounds: Rounds,
@@ -106,21 +77,14 @@ def fit_in_rounds(
         DivergedError: the loss became NaN or infinite.
         KeyboardInterrupt: before anything was learned.
     """
-    optimizer = optim.chain(
-        optim.clip_by_global_norm(1.0), optim.AdamW(rounds.learning_rate, weight_decay=0.01)
-    )
+    optimizer = make_optimizer(rounds.learning_rate)
     trainer = Trainer(network, losses.cross_entropy, optimizer)
     total, limit = rounds.steps, None if rounds.minutes is None else 60.0 * rounds.minutes
 
-    def find_share(steps: int) -> float:
-        shares = [0.0 if total is None else steps / total]
-        shares.append(0.0 if limit is None else watch.seconds / limit)
-        return min(1.0, max(shares))
+    def show_step(share: float, steps: int, loss: float) -> None:
+        show(share, f"{steps:,} steps  {as_bits(loss):.3f} bits")
 
-    def show_step(steps: int, loss: float) -> None:
-        show(find_share(steps), f"{steps:,} steps  {as_bits(loss):.3f} bits")
-
-    watch = Watch(limit, show_step)
+    watch = Watch(total, limit, show_step)
     best, kept, interrupted, number = math.inf, None, False, 0
     try:
         share = 0.0
@@ -137,10 +101,9 @@ def fit_in_rounds(
                 callbacks=[watch],
                 verbose=False,
             )
-            watch.before = watch.done
             number += 1
             interrupted = history.stopped_by == "interrupt"
-            share = find_share(watch.done)
+            share = watch.share
             if number % ROUNDS_BETWEEN_CHECKS == 0 or share >= 1.0 or interrupted:
                 bits = _measure(trainer, rounds.held_out)
                 tell(share, watch.done, bits)
@@ -177,18 +140,6 @@ def as_bits(nats: float) -> float:
         1.0
     """
     return nats / math.log(2.0)
-
-
-def find_rate(share: float) -> float:
-    """The learning rate, as a share of the highest, when so much of the training is done.
-
-    Example:
-        >>> [round(find_rate(share), 2) for share in (0.0, 0.05, 0.5, 1.0)]
-        [0.2, 1.0, 0.55, 0.02]
-    """
-    warm = min(1.0, 0.2 + 0.8 * share / 0.05)
-    falling = max(0.0, share - 0.05) / 0.95
-    return warm * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * falling)))
 
 
 def choose_steps(done: int, total: int | None, limit: float | None, seconds: float) -> int:

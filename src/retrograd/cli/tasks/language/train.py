@@ -13,6 +13,7 @@ from ....errors import ArgumentError
 from ....ops import random
 from ...progress import show_share
 from ...run import INTERRUPTED, Output, count, quote, shorten_list
+from ..learning import count_numbers
 from ..rounds import Fit
 from ..task import TrainRequest
 from .fit import choose_epochs, choose_language_recipe, fit_language
@@ -41,7 +42,7 @@ def train_language(request: TrainRequest, output: Output) -> None:
     random.seed(seed)
     model = recipe.make(len(vocabulary))
     limit = choose_epochs(recipe, len(train)) if epochs is None and minutes is None else epochs
-    output.say(f"Network: {recipe.describe()}; {count(_count_numbers(model), 'number')}")
+    output.say(f"Network: {recipe.describe()}; {count(count_numbers(model), 'number')}")
     output.say(f"Trains {_describe_end(limit, minutes)} on rows of {recipe.steps} characters")
 
     def tell(share: float, steps: int, bits: float) -> None:
@@ -112,10 +113,6 @@ def _describe_end(epochs: float | None, minutes: float | None) -> str:
     if minutes is not None:
         ends.append(f"for at most {minutes:g} minutes")
     return ", ".join(ends)
-
-
-def _count_numbers(model: Any) -> int:
-    return sum(array.type.size for array in model.named_state().values())
 
 
 def _make_report(

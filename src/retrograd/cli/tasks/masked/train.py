@@ -15,6 +15,7 @@ from ....errors import ArgumentError, DataError
 from ....ops import random
 from ...progress import show_share
 from ...run import INTERRUPTED, Output, count, quote, shorten_list
+from ..learning import count_numbers
 from ..rounds import Fit
 from ..task import TrainRequest
 from .fit import (
@@ -57,8 +58,7 @@ def train_masked(request: TrainRequest, output: Output) -> None:
     random.seed(seed)
     network = recipe.make(len(vocabulary))
     limit = choose_epochs(recipe, len(train)) if epochs is None and minutes is None else epochs
-    numbers_in_all = sum(array.type.size for array in network.named_state().values())
-    output.say(f"Network: {recipe.describe()}; {count(numbers_in_all, 'number')}")
+    output.say(f"Network: {recipe.describe()}; {count(count_numbers(network), 'number')}")
     output.say(f"Hides 15 % of the {kind} in rows of {recipe.context}, others in each step")
 
     def tell(share: float, steps: int, bits: float) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from .... import models, optim
+from .... import models
 from ....data.tag_encoder import EncodedWords, TagEncoder
 from ....train.trainer import Trainer
+from ..learning import find_rate, make_optimizer
 from .model import choose_loss
 
 STEPS, LEAST_EPOCHS, MOST_EPOCHS = 1_200, 5, 60
-WARM = 0.05
 BATCHES_AT_A_TIME = 16
 
 
@@ -126,9 +126,7 @@ def fit_tagger(
     """
     started = time.monotonic()
     generator = np.random.default_rng(seed)
-    optimizer = optim.chain(
-        optim.clip_by_global_norm(1.0), optim.AdamW(recipe.learning_rate, weight_decay=0.01)
-    )
+    optimizer = make_optimizer(recipe.learning_rate)
     trainer = Trainer(network, choose_loss(network), optimizer)
     best, kept, best_epoch, interrupted = -1.0, None, 0, False
     rows = max(1, len(train.sizes))
@@ -162,15 +160,3 @@ def fit_tagger(
         raise KeyboardInterrupt
     network.load_state(kept)
     return TagFit(best_epoch, best, time.monotonic() - started, interrupted)
-
-
-def find_rate(share: float) -> float:
-    """The learning rate, as a share of the highest, when so much of the training is done.
-
-    Example:
-        >>> [round(find_rate(share), 2) for share in (0.0, 0.05, 0.525, 1.0)]
-        [0.2, 1.0, 0.51, 0.02]
-    """
-    warm = min(1.0, 0.2 + 0.8 * share / WARM)
-    falling = max(0.0, share - WARM) / (1.0 - WARM)
-    return warm * (0.02 + 0.98 * 0.5 * (1.0 + float(np.cos(np.pi * falling))))

@@ -19,6 +19,7 @@ from ....ops import random
 from ....train.trainer import Trainer
 from ...progress import show_share
 from ...run import INTERRUPTED, Output, count, quote, shorten_list
+from ..learning import count_numbers
 from ..task import TrainRequest
 from .fit import choose_tag_recipe, fit_tagger
 from .model import Columns, TagModel, find_numbers
@@ -66,8 +67,7 @@ def train_tags(request: TrainRequest, output: Output) -> None:
     recipe = choose_tag_recipe(len(train), request.epochs, chain)
     random.seed(request.seed)
     network = recipe.make(encoder)
-    numbers = sum(array.type.size for array in network.named_state().values())
-    output.say(f"Network: {recipe.describe()}; {count(numbers, 'number')}")
+    output.say(f"Network: {recipe.describe()}; {count(count_numbers(network), 'number')}")
     encoded = encoder.encode(train.words, train.tags)
     held_out = encoder.encode(validation.words)
     counted = FrequentTags.count(train.words, train.tags)

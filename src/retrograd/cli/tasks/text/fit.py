@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from .... import optim
-from ....train.callbacks import Callback
-from ....train.events import BatchEnd
 from ....train.trainer import Trainer
+from ..learning import Watch, lower
 from .batches import TextBatches, choose_lengths, fill_rows
 from .recipe import TextRecipe
 
@@ -35,20 +34,6 @@ class TextFit:
     epochs: int
     validation_loss: float | None
     is_interrupted: bool
-
-
-class _Progress(Callback):
-    """Tells how many batches of an epoch are done."""
-
-    every_batch = False
-
-    def __init__(self, show: Callable[[int, float], None]) -> None:
-        self.before = self.batch = 0
-        self._show = show
-
-    def on_batch_end(self, trainer: Any, event: BatchEnd) -> None:
-        self.batch = event.batch
-        self._show(self.before + event.batch, event.loss)
 
 
 def fit_texts(
@@ -85,17 +70,17 @@ def fit_texts(
     trainer = Trainer(network, "cross_entropy", optimizer)
     each = -(-len(rows) // batches.batch_size)
     last, total = recipe.epochs if epochs is None else epochs, recipe.epochs * each
-    done, best, best_epoch, kept = 0, math.inf, 0, None
+    best, best_epoch, kept = math.inf, 0, None
 
-    def show_step(steps: int, loss: float) -> None:
-        show(steps / max(1, last * each), f"epoch {steps // each + 1}  loss {loss:.3f}")
+    def show_step(share: float, steps: int, loss: float) -> None:
+        show(share, f"epoch {steps // each + 1}  loss {loss:.3f}")
 
-    progress = _Progress(show_step)
+    watch = Watch(last * each, None, show_step)
     try:
         for epoch in range(1, last + 1):
             for x, y in batches.draw_epoch():
                 optimizer.set_learning_rate(
-                    recipe.learning_rate * find_rate(done / total, recipe.warm_up)
+                    recipe.learning_rate * find_rate(watch.done / total, recipe.warm_up)
                 )
                 weights = None if class_weights is None else class_weights[y]
                 history = trainer.fit(
@@ -105,11 +90,9 @@ def fit_texts(
                     batches.batch_size,
                     shuffle=False,
                     sample_weight=weights,
-                    callbacks=[progress],
+                    callbacks=[watch],
                     verbose=False,
                 )
-                done += len(x) // batches.batch_size
-                progress.before = done
                 if history.stopped_by == "interrupt":
                     raise KeyboardInterrupt
             if validation is None:
@@ -123,14 +106,18 @@ def fit_texts(
             elif epoch - best_epoch >= recipe.patience:
                 break
     except KeyboardInterrupt:
-        if not done:
+        if not watch.done:
             raise
         if kept is not None:
             network.load_state(kept)
-        return TextFit(max(best_epoch, 1), None if kept is None else best, True)
+        return TextFit(max(best_epoch, 1), _if_measured(best), True)
     if kept is not None:
         network.load_state(kept)
-    return TextFit(best_epoch, None if kept is None else best, False)
+    return TextFit(best_epoch, _if_measured(best), False)
+
+
+def _if_measured(loss: float) -> float | None:
+    return loss if math.isfinite(loss) else None
 
 
 def find_rate(share: float, warm_up: float = 0.0) -> float:
@@ -147,7 +134,7 @@ def find_rate(share: float, warm_up: float = 0.0) -> float:
         [0.1, 0.49, 0.91]
     """
     rising = 1.0 if share >= warm_up else max(0.1, share / warm_up)
-    return rising * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share))))
+    return rising * lower(share)
 
 
 def find_logits(network: Any, rows: Sequence[NumpyArray]) -> NumpyArray:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .... import losses, optim
+from .... import losses
 from ....data.pairs import Pairs
 from ....metrics import chrf
 from ....ops.promotion import as_array
-from ....train.callbacks import Callback
-from ....train.events import BatchEnd
 from ....train.trainer import Trainer
+from ..learning import Watch, find_rate, make_optimizer
 from .batches import Bucket, count_steps, cut_epoch
 from .model import TranslationModel
-from .recipe import TranslationRecipe, find_rate
+from .recipe import TranslationRecipe
 
 CHECKS = 10
+FIRST_RATE = 0.1
 FIRST_CHECK = 0.3
 """Translating the validation part before so much is done would tell nothing."""
 
@@ -42,35 +41,6 @@ class TranslationFit:
     validation: float
     seconds: float
     is_interrupted: bool
-
-
-class Watch(Callback):
-    """Ends a training when its time is over, and tells how far it is."""
-
-    every_batch = False
-
-    def __init__(self, limit: float | None, total: int | None) -> None:
-        self.limit, self.total = limit, total
-        self.begin = time.monotonic()
-        self.before = self.done = 0
-        self.tell: Callable[[int, float], None] = lambda steps, loss: None
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.begin
-
-    @property
-    def share(self) -> float:
-        """How much is done, from 0 to 1."""
-        by_steps = 0.0 if self.total is None else self.done / self.total
-        by_time = 0.0 if self.limit is None else self.seconds / self.limit
-        return min(1.0, max(by_steps, by_time))
-
-    def on_batch_end(self, trainer: Any, event: BatchEnd) -> None:
-        self.done = self.before + event.batch
-        self.tell(self.done, event.loss)
-        if self.limit is not None and self.seconds >= self.limit:
-            trainer.stop("time")
 
 
 def measure_loss(logits: Any, targets: Any, label_smoothing: float) -> Any:
@@ -112,16 +82,18 @@ def fit_translator(
         KeyboardInterrupt: before anything was learned.
     """
     network, random = model.network, np.random.default_rng(seed)
-    optimizer = optim.chain(
-        optim.clip_by_global_norm(1.0), optim.AdamW(recipe.learning_rate, weight_decay=0.01)
-    )
+    optimizer = make_optimizer(recipe.learning_rate)
     options = {"label_smoothing": recipe.smoothing}
     # One for each shape: what they share is the network and the optimizer.
     trainers = [Trainer(network, measure_loss, optimizer, loss_options=options) for _ in buckets]
     each = count_steps(buckets, recipe.batch_tokens)
     total = None if epochs is None else max(1, round(epochs * each))
-    watch = Watch(None if minutes is None else 60.0 * minutes, total)
-    watch.tell = lambda steps, loss: show(watch.share, f"{steps:,} steps  loss {loss:.3f}")
+    limit = None if minutes is None else 60.0 * minutes
+
+    def show_step(share: float, steps: int, loss: float) -> None:
+        show(share, f"{steps:,} steps  loss {loss:.3f}")
+
+    watch = Watch(total, limit, show_step)
     best, kept, checked = -1.0, None, 0
 
     def check() -> None:
@@ -142,12 +114,11 @@ def fit_translator(
             number, size, places = call
             if total is not None:
                 places = places[: (total - watch.done) * size]
-            optimizer.set_learning_rate(recipe.learning_rate * find_rate(watch.share))
+            optimizer.set_learning_rate(recipe.learning_rate * find_rate(watch.share, FIRST_RATE))
             x, y = buckets[number].rows(places)
             history = trainers[number].fit(
                 x, y, 1, size, shuffle=False, callbacks=[watch], verbose=False
             )
-            watch.before = watch.done
             interrupted = history.stopped_by == "interrupt"
             if watch.share >= next_check or interrupted:
                 next_check = watch.share + (1.0 - FIRST_CHECK) / CHECKS

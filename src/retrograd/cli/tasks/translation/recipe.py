@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -83,15 +82,3 @@ def choose_epochs(steps: int) -> float:
         steps: of one epoch.
     """
     return min(MOST_EPOCHS, DEFAULT_STEPS / steps)
-
-
-def find_rate(share: float) -> float:
-    """The learning rate, as a share of the highest, when so much of the training is done.
-
-    Example:
-        >>> [round(find_rate(share), 2) for share in (0.0, 0.05, 0.5, 1.0)]
-        [0.1, 1.0, 0.55, 0.02]
-    """
-    warm = min(1.0, 0.1 + 0.9 * share / 0.05)
-    falling = max(0.0, share - 0.05) / 0.95
-    return warm * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * falling)))

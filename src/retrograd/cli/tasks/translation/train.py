@@ -16,6 +16,7 @@ from ....metrics import chrf
 from ....ops import random
 from ...progress import show_share
 from ...run import INTERRUPTED, Output, count, quote
+from ..learning import count_numbers
 from ..task import TrainRequest
 from .batches import count_steps, make_buckets
 from .fit import TranslationFit, fit_translator
@@ -50,8 +51,7 @@ def train_translator(request: TrainRequest, output: Output) -> None:
     limit: float | None = epochs
     if epochs is None and minutes is None:
         limit = choose_epochs(count_steps(buckets, recipe.batch_tokens))
-    numbers = sum(array.type.size for array in network.named_state().values())
-    output.say(f"Network: {recipe.describe()}; {count(numbers, 'number')}")
+    output.say(f"Network: {recipe.describe()}; {count(count_numbers(network), 'number')}")
     output.say(f"Vocabulary: {count(len(vocabulary), 'subword')} of both languages")
 
     def tell(share: float, steps: int, score: float) -> None:
