@@ -12,7 +12,8 @@ from ....data.forecast import WindowPlan
 from ....data.series import Series, read_series
 from ....data.table import Table
 from ....errors import DataError, FileFormatError
-from ....train.saving import load_model, load_model_info, save_model
+from ....train.saving import load_model, save_model
+from ..sections import read_section, tell_damaged, tell_mismatch
 
 NumpyArray = np.ndarray[Any, Any]
 
@@ -110,37 +111,22 @@ def load_forecast_model(path: str) -> ForecastModel:
     Raises:
         FileFormatError: not such a directory, damaged, or of a later version.
     """
-    found = load_model_info(path)
-    section = found.extra.get(SECTION)
-    if isinstance(section, dict) and section.get("version") != VERSION:
-        raise FileFormatError(
-            f"The forecaster in {path!r} has the version {section.get('version')!r}; this "
-            f"retrograd reads {VERSION}.",
-            fix="install the version of retrograd that wrote it, or train it again",
-        )
+    section = read_section(path, SECTION, VERSION, "forecaster")
     try:
-        assert isinstance(section, dict)
         plan = WindowPlan.from_json(section["plan"])
         target, date, names = section["target"], section["date"], tuple(section["columns"])
         texts = [target, *names, *([] if date is None else [date])]
         if not all(isinstance(text, str) for text in texts) or len(names) != len(plan.means):
             raise TypeError("columns are named by strings")
         report = dict(section["report"])
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
-        raise FileFormatError(
-            f"The section {SECTION!r} of {path!r} is damaged ({type(error).__name__}: {error}).",
-            fix="train the model again",
-        ) from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise tell_damaged(path, SECTION, error) from None
     network = load_model(path)
     first = network.layers[0] if isinstance(network, nn.Sequential) else None
     last = network.layers[-1] if first is not None else None
     fits = isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
     if not fits or _find_sizes(first, last) != (plan.features, plan.horizon):
-        raise FileFormatError(
-            f"The network in {path!r} does not take {plan.features} features to {plan.horizon} "
-            "steps.",
-            fix="train the model again: its files do not belong together",
-        )
+        raise tell_mismatch(path, f"take {plan.features} features to {plan.horizon} steps")
     return ForecastModel(network, plan, target, names, date, report)
 
 

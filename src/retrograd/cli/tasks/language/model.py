@@ -11,11 +11,11 @@ import numpy as np
 from .... import models
 from ....data.sequences import cut_windows
 from ....data.text import Characters, load_vocabulary
-from ....errors import FileFormatError
 from ....nn import Module
 from ....ops import random
-from ....train.saving import load_model, load_model_info, save_model
+from ....train.saving import load_model, save_model
 from .. import rounds
+from ..sections import read_section, tell_damaged, tell_mismatch
 
 NumpyArray = np.ndarray[Any, Any]
 
@@ -72,31 +72,14 @@ def load_language_model(path: str) -> LanguageModel:
     Raises:
         FileFormatError: not such a directory, damaged, or of a later version.
     """
-    found = load_model_info(path)
-    section = found.extra.get(SECTION)
-    if not isinstance(section, dict):
-        raise FileFormatError(
-            f"{path!r} holds a {found.model_class}, but no language model.",
-            fix="give a directory that `retrograd train --task language` wrote",
-        )
-    if section.get("version") != VERSION:
-        raise FileFormatError(
-            f"The language model in {path!r} has the version {section.get('version')!r}; this "
-            f"retrograd reads {VERSION}.",
-            fix="install the version of retrograd that wrote it, or train it again",
-        )
+    section = read_section(path, SECTION, VERSION, "language model")
     vocabulary, report = load_vocabulary(section.get("vocabulary")), section.get("report")
     network = load_model(path)
     if not isinstance(vocabulary, Characters) or not isinstance(report, dict):
-        raise FileFormatError(
-            f"The section {SECTION!r} of {path!r} is damaged.", fix="train the model again"
-        )
+        raise tell_damaged(path, SECTION)
     fits = isinstance(network, (models.GPT, models.CharacterLSTM))
     if not fits or network.vocabulary != len(vocabulary):
-        raise FileFormatError(
-            f"The network in {path!r} does not predict its {len(vocabulary)} characters.",
-            fix="train the model again: its files do not belong together",
-        )
+        raise tell_mismatch(path, f"predict its {len(vocabulary)} characters")
     return LanguageModel(network, vocabulary, report)
 
 

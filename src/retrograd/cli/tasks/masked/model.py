@@ -9,10 +9,10 @@ import numpy as np
 
 from .... import losses, models, optim
 from ....data.text import Symbols, load_vocabulary
-from ....errors import FileFormatError
-from ....train.saving import load_model, load_model_info, save_model
+from ....train.saving import load_model, save_model
 from ....train.trainer import Trainer
 from ..rounds import as_bits
+from ..sections import read_section, tell_damaged, tell_mismatch
 from .fit import cut_and_mask
 
 NumpyArray = np.ndarray[Any, Any]
@@ -67,31 +67,14 @@ def load_masked_model(path: str) -> MaskedModel:
     Raises:
         FileFormatError: not such a directory, damaged, or of a later version.
     """
-    found = load_model_info(path)
-    section = found.extra.get(SECTION)
-    if not isinstance(section, dict):
-        raise FileFormatError(
-            f"{path!r} holds a {found.model_class}, but no encoder that was pretrained.",
-            fix="give a directory that `retrograd train --task masked` wrote",
-        )
-    if section.get("version") != VERSION:
-        raise FileFormatError(
-            f"The encoder in {path!r} has the version {section.get('version')!r}; this retrograd "
-            f"reads {VERSION}.",
-            fix="install the version of retrograd that wrote it, or train it again",
-        )
+    section = read_section(path, SECTION, VERSION, "encoder that was pretrained")
     vocabulary, report = load_vocabulary(section.get("vocabulary")), section.get("report")
     network = load_model(path)
     if not isinstance(vocabulary, Symbols) or not isinstance(report, dict):
-        raise FileFormatError(
-            f"The section {SECTION!r} of {path!r} is damaged.", fix="train the encoder again"
-        )
+        raise tell_damaged(path, SECTION)
     fits = isinstance(network, models.MaskedLanguageModel)
     if not fits or network.vocabulary != len(vocabulary):
-        raise FileFormatError(
-            f"The network in {path!r} does not know its {len(vocabulary)} tokens.",
-            fix="train the encoder again: its files do not belong together",
-        )
+        raise tell_mismatch(path, f"know its {len(vocabulary)} tokens")
     return MaskedModel(network, vocabulary, report)
 
 

@@ -11,9 +11,9 @@ from .... import nn
 from ....data.columns import ColumnPlan
 from ....data.encode import EncodingReport, Preprocessor
 from ....data.table import Table
-from ....errors import FileFormatError
-from ....train.saving import ModelInfo, load_model, load_model_info, save_model
+from ....train.saving import load_model, save_model
 from ..networks import check_outputs, find_probabilities
+from ..sections import read_section, tell_damaged, tell_mismatch
 
 Floats = np.ndarray[Any, Any]
 
@@ -96,17 +96,12 @@ def load_table_model(path: str) -> TableModel:
     Raises:
         FileFormatError: not such a directory, damaged, or of a later version.
     """
-    section = read_section(load_model_info(path))
+    section = read_section(path, SECTION, VERSION, "model of a table")
     try:
         preprocessor = Preprocessor.from_json(section["preprocessor"])
         plan, report = ColumnPlan.from_json(section["plan"]), dict(section["report"])
     except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, FileFormatError):
-            raise
-        raise FileFormatError(
-            f"The section {SECTION!r} of {path!r} is damaged ({type(error).__name__}: {error}).",
-            fix="Train the model again.",
-        ) from None
+        raise tell_damaged(path, SECTION, error) from None
     network = load_model(path)
     features = len(preprocessor.feature_names)
     try:
@@ -114,27 +109,5 @@ def load_table_model(path: str) -> TableModel:
     except (TypeError, ValueError):
         shape = ()
     if shape != (1, preprocessor.outputs):
-        raise FileFormatError(
-            f"The network in {path!r} does not take {features} features to "
-            f"{preprocessor.outputs} outputs, as its preprocessing says.",
-            fix="Train the model again: its files do not belong together.",
-        )
+        raise tell_mismatch(path, f"take {features} features to {preprocessor.outputs} outputs")
     return TableModel(network, preprocessor, plan, report)
-
-
-def read_section(info: ModelInfo) -> dict[str, Any]:
-    """What `retrograd train` wrote into a model directory beside the network."""
-    section = info.extra.get(SECTION)
-    if not isinstance(section, dict):
-        raise FileFormatError(
-            f"{str(info.path)!r} holds a {info.model_class}, but no model of a table.",
-            fix="Give a directory that `retrograd train` wrote; load others in Python with "
-            f"retrograd.load_model({str(info.path)!r}).",
-        )
-    if section.get("version") != VERSION:
-        raise FileFormatError(
-            f"The table model in {str(info.path)!r} has the version {section.get('version')!r}; "
-            f"this retrograd reads {VERSION}.",
-            fix="Install the version of retrograd that wrote it, or train it again.",
-        )
-    return section

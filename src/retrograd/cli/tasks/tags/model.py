@@ -12,14 +12,15 @@ from .... import losses, models
 from ....data.tag_counts import FrequentTags
 from ....data.tag_encoder import EncodedWords, TagEncoder
 from ....data.tagged import TaggedText
-from ....errors import DataError, FileFormatError
+from ....errors import DataError
 from ....ops.arithmetic import maximum
 from ....ops.comparison import greater
 from ....ops.promotion import as_array, convert
 from ....optim import SGD
-from ....train.saving import load_model, load_model_info, save_model
+from ....train.saving import load_model, save_model
 from ....train.trainer import Trainer
 from ..networks import check_outputs
+from ..sections import read_section, tell_damaged, tell_mismatch
 
 NumpyArray = np.ndarray[Any, Any]
 
@@ -136,34 +137,17 @@ def load_tag_model(path: str) -> TagModel:
     Raises:
         FileFormatError: not such a directory, damaged, or of a later version.
     """
-    found = load_model_info(path)
-    section = found.extra.get(SECTION)
-    if not isinstance(section, dict):
-        raise FileFormatError(
-            f"{path!r} holds a {found.model_class}, but no tagger.",
-            fix="give a directory that `retrograd train --task tags` wrote",
-        )
-    if section.get("version") != VERSION:
-        raise FileFormatError(
-            f"The tagger in {path!r} has the version {section.get('version')!r}; this retrograd "
-            f"reads {VERSION}.",
-            fix="install the version of retrograd that wrote it, or train it again",
-        )
+    section = read_section(path, SECTION, VERSION, "tagger")
     encoder, report = TagEncoder.from_json(section.get("encoder")), section.get("report")
     counted = FrequentTags.from_json(section.get("counted"))
     columns = _read_columns(section.get("columns"))
     if columns is None or not isinstance(report, dict):
-        raise FileFormatError(
-            f"The section {SECTION!r} of {path!r} is damaged.", fix="train the model again"
-        )
+        raise tell_damaged(path, SECTION)
     network = load_model(path)
     sizes = encoder.sizes
     fits = isinstance(network, models.SequenceTagger)
     if not fits or any(getattr(network, name) != size for name, size in sizes.items()):
-        raise FileFormatError(
-            f"The network in {path!r} does not know its {len(encoder.tags)} tags and its words.",
-            fix="train the model again: its files do not belong together",
-        )
+        raise tell_mismatch(path, f"know its {len(encoder.tags)} tags and its words")
     return TagModel(network, encoder, columns, counted, report)
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from .... import models
 from ....data.target_encoders import ClassTarget, target_from_json
 from ....data.text import Vocabulary, load_vocabulary
-from ....errors import FileFormatError
-from ....train.saving import load_model, load_model_info, save_model
+from ....train.saving import load_model, save_model
 from ..networks import find_probabilities
+from ..sections import read_section, tell_damaged, tell_mismatch
 from .fit import find_logits
 
 NumpyArray = np.ndarray[Any, Any]
@@ -74,16 +74,8 @@ def load_text_model(path: str) -> TextModel:
     Raises:
         FileFormatError: not such a directory, damaged, or of a later version.
     """
-    found = load_model_info(path)
-    section = found.extra.get(SECTION)
-    if isinstance(section, dict) and section.get("version") != VERSION:
-        raise FileFormatError(
-            f"The classifier of texts in {path!r} has the version {section.get('version')!r}; "
-            f"this retrograd reads {VERSION}.",
-            fix="install the version of retrograd that wrote it, or train it again",
-        )
+    section = read_section(path, SECTION, VERSION, "classifier of texts")
     try:
-        assert isinstance(section, dict)
         vocabulary = load_vocabulary(section["vocabulary"])
         target, column = target_from_json(section["target"]), section["column"]
         longest, report = section["longest"], dict(section["report"])
@@ -91,22 +83,13 @@ def load_text_model(path: str) -> TextModel:
             raise TypeError("a column is named by a string, and the target has classes")
         if isinstance(longest, bool) or not isinstance(longest, int) or longest < 1:
             raise TypeError("longest is a whole number from 1 on")
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, FileFormatError):
-            raise
-        raise FileFormatError(
-            f"The section {SECTION!r} of {path!r} is damaged ({type(error).__name__}: {error}).",
-            fix="train the model again",
-        ) from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise tell_damaged(path, SECTION, error) from None
     network = load_model(path)
     if (
         not isinstance(network, models.TextClassifier)
         or network.classes != len(target.classes)
         or network.encoder.vocabulary < len(vocabulary)
     ):
-        raise FileFormatError(
-            f"The network in {path!r} does not take {len(vocabulary)} tokens to "
-            f"{len(target.classes)} classes.",
-            fix="train the model again: its files do not belong together",
-        )
+        raise tell_mismatch(path, f"take {len(vocabulary)} tokens to {len(target.classes)} classes")
     return TextModel(network, vocabulary, target, column, longest, report)

@@ -10,8 +10,8 @@ import numpy as np
 
 from .... import models
 from ....data.text import Subwords, Vocabulary, load_vocabulary
-from ....errors import FileFormatError
-from ....train.saving import load_model, load_model_info, save_model
+from ....train.saving import load_model, save_model
+from ..sections import read_section, tell_damaged, tell_mismatch
 from .batches import encode_source
 
 NumpyArray = np.ndarray[Any, Any]
@@ -118,19 +118,7 @@ def load_translation_model(path: str) -> TranslationModel:
     Raises:
         FileFormatError: not such a directory, damaged, or of a later version.
     """
-    found = load_model_info(path)
-    section = found.extra.get(SECTION)
-    if not isinstance(section, dict):
-        raise FileFormatError(
-            f"{path!r} holds a {found.model_class}, but no translator.",
-            fix="give a directory that `retrograd train --task translation` wrote",
-        )
-    if section.get("version") != VERSION:
-        raise FileFormatError(
-            f"The translator in {path!r} has the version {section.get('version')!r}; this "
-            f"retrograd reads {VERSION}.",
-            fix="install the version of retrograd that wrote it, or train it again",
-        )
+    section = read_section(path, SECTION, VERSION, "translator")
     vocabulary, report = load_vocabulary(section.get("vocabulary")), section.get("report")
     names: list[Any] = [section.get(name) for name in ("source", "target")]
     sizes: list[Any] = [section.get(name) for name in ("longest", "beams")]
@@ -140,17 +128,12 @@ def load_translation_model(path: str) -> TranslationModel:
         or not all(isinstance(name, str) for name in names)
         or not all(type(size) is int and 1 <= size <= 10_000 for size in sizes)
     ):
-        raise FileFormatError(
-            f"The section {SECTION!r} of {path!r} is damaged.", fix="train the model again"
-        )
+        raise tell_damaged(path, SECTION)
     if (
         not isinstance(network, models.Translator)
         or not isinstance(vocabulary, Subwords)
         or network.vocabulary != len(vocabulary)
     ):
-        raise FileFormatError(
-            f"The network in {path!r} does not write its {len(vocabulary)} subwords.",
-            fix="train the model again: its files do not belong together",
-        )
+        raise tell_mismatch(path, f"write its {len(vocabulary)} subwords")
     source, target, longest, beams = names + sizes
     return TranslationModel(network, vocabulary, source, target, longest, beams, report)
