@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import typer
 
 from .... import optim
 from ....data.forecast import MOST_WINDOWS, WindowPlan, plan_windows, rescale
@@ -24,7 +23,8 @@ from ....ops.shape import expand_dims
 from ....train.callbacks import Callback, EarlyStopping
 from ....train.trainer import Trainer
 from ...progress import LiveBar
-from ...run import INTERRUPTED, Output, count, quote, shorten_list
+from ...run import Output, count, quote, shorten_list
+from ..ending import end_training
 from ..networks import SideBySide
 from ..task import TrainRequest
 from .model import ForecastModel
@@ -89,14 +89,9 @@ def train_forecast(request: TrainRequest, output: Output) -> None:
             report |= {"refit": True, "seconds": round(time.monotonic() - started, 3)}
             ForecastModel(last.network, final, target, series.names, series.date, report).save(out)
             output.say("Then learned the whole series in as many epochs.")
-    output.say()
-    output.say(f"The model is in {out} ({time.monotonic() - started:.1f} s). Next:")
-    output.say(f"  retrograd predict {quote(out)} {quote(data)}")
     about = {"model": out, "task": "forecast", "target": target, "columns": list(series.names)}
-    output.finish(about | report | {"interrupted": interrupted})
-    if interrupted:
-        output.warn("interrupted by Ctrl-C: the best network so far was kept")
-        raise typer.Exit(INTERRUPTED)
+    following = f"predict {quote(out)} {quote(data)}"
+    end_training(output, out, started, following, about | report, interrupted)
 
 
 def split_steps(series: Series, horizon: int) -> list[tuple[int, int]]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import typer
-
 from ....data.corpus import Corpus, measure_entropy, read_corpus
 from ....data.text import Characters
 from ....errors import ArgumentError
 from ....ops import random
 from ...progress import show_share
-from ...run import INTERRUPTED, Output, count, quote, shorten_list
+from ...run import Output, count, quote, shorten_list
+from ..ending import end_training
 from ..learning import count_numbers
 from ..rounds import Fit
 from ..task import TrainRequest
@@ -69,17 +68,9 @@ def train_language(request: TrainRequest, output: Output) -> None:
     report["seconds"] = round(time.monotonic() - started, 3)
     language = LanguageModel(model, vocabulary, report)
     language.save(out)
-    output.say()
-    output.say(f"The model is in {out} ({time.monotonic() - started:.1f} s). Next:")
-    output.say(f'  retrograd generate {quote(out)} --prompt "It is" --length 400')
-    output.finish(
-        {"model": out, "task": "language", "characters": classes - 4}
-        | report
-        | {"interrupted": fitted.is_interrupted}
-    )
-    if fitted.is_interrupted:
-        output.warn("interrupted by Ctrl-C: the best network so far was kept")
-        raise typer.Exit(INTERRUPTED)
+    about = {"model": out, "task": "language", "characters": classes - 4}
+    following = f'generate {quote(out)} --prompt "It is" --length 400'
+    end_training(output, out, started, following, about | report, fitted.is_interrupted)
 
 
 def show_bits(scores: dict[str, float], output: Output) -> None:

@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import numpy as np
-import typer
 
 from ....data.corpus import Corpus, read_corpus
 from ....data.masking import Neighbours
@@ -14,7 +13,8 @@ from ....data.text import Characters, Symbols, Words
 from ....errors import ArgumentError, DataError
 from ....ops import random
 from ...progress import show_share
-from ...run import INTERRUPTED, Output, count, quote, shorten_list
+from ...run import Output, count, quote, shorten_list
+from ..ending import end_training
 from ..learning import count_numbers
 from ..rounds import Fit
 from ..task import TrainRequest
@@ -91,20 +91,9 @@ def train_masked(request: TrainRequest, output: Output) -> None:
         "seconds": round(time.monotonic() - started, 3),
     }
     MaskedModel(network, vocabulary, report).save(out)
-    output.say()
-    output.say(f"The encoder is in {out} ({time.monotonic() - started:.1f} s). Next:")
-    output.say(
-        "  retrograd train texts.csv --task text --target COLUMN --out model "
-        f"--encoder {quote(out)}"
-    )
-    output.finish(
-        {"model": out, "task": "masked", "vocabulary": len(vocabulary.symbols)}
-        | report
-        | {"interrupted": fitted.is_interrupted}
-    )
-    if fitted.is_interrupted:
-        output.warn("interrupted by Ctrl-C: the best network so far was kept")
-        raise typer.Exit(INTERRUPTED)
+    about = {"model": out, "task": "masked", "vocabulary": len(vocabulary.symbols)}
+    following = "train texts.csv --task text --target COLUMN --out model --encoder " + quote(out)
+    end_training(output, out, started, following, about | report, fitted.is_interrupted)
 
 
 def measure_counts(train: Any, test: Any, vocabulary: int, context: int) -> tuple[int, Scores]:

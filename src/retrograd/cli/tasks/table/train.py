@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import typer
-
 from ....data.columns import ColumnPlan, decide_columns
 from ....data.table import Table, read_table
 from ....errors import ArgumentError
-from ...run import INTERRUPTED, Output, count, quote
+from ...run import Output, count, quote
 from ...threads import limit_threads
+from ..ending import end_training
 from ..scores import describe_classes, lay_out_scores
 from ..task import TrainRequest
 from .fit import Fitted
@@ -89,15 +88,10 @@ def _train(
             rows = sum(len(part) for part in (prepared.x, prepared.validation[0]))
             everything = rows + len(prepared.split.test)
             output.say(f"Then learned all {count(everything, 'row')} in as many epochs.")
-    output.say()
-    output.say(f"The model is in {out} ({time.monotonic() - started:.1f} s). Next:")
-    output.say(f"  retrograd predict {quote(out)} new.csv --out predictions.csv")
     columns = [{"column": a, "kind": b, "reason": c} for a, b, c in plan.explain()]
     result = {"model": out, "task": plan.task, "target": plan.target.name, "columns": columns}
-    output.finish(result | model.report | {"interrupted": interrupted})
-    if interrupted:
-        output.warn("interrupted by Ctrl-C: the best network so far was kept")
-        raise typer.Exit(INTERRUPTED)
+    following = f"predict {quote(out)} new.csv --out predictions.csv"
+    end_training(output, out, started, following, result | model.report, interrupted)
 
 
 def _show_split(prepared: Prepared, output: Output) -> None:

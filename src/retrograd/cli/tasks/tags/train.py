@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import typer
-
 from ....data.spans import mark_spans
 from ....data.tag_counts import FrequentTags, split_sequences
 from ....data.tag_encoder import TagEncoder
@@ -18,7 +16,8 @@ from ....errors import DataError
 from ....ops import random
 from ....train.trainer import Trainer
 from ...progress import show_share
-from ...run import INTERRUPTED, Output, count, quote, shorten_list
+from ...run import Output, count, quote, shorten_list
+from ..ending import end_training
 from ..learning import count_numbers
 from ..task import TrainRequest
 from .fit import choose_tag_recipe, fit_tagger
@@ -117,14 +116,10 @@ def train_tags(request: TrainRequest, output: Output) -> None:
         "seconds": round(time.monotonic() - started, 3),
     }
     TagModel(network, encoder, columns, counted, report).save(request.out)
-    output.say()
-    output.say(f"The model is in {request.out} ({time.monotonic() - started:.1f} s). Next:")
-    output.say(f"  retrograd predict {quote(request.out)} new.conll --out tagged.conll")
-    about: dict[str, Any] = {"model": request.out, "task": "tags", "tags": list(encoder.tags)}
-    output.finish(about | report | {"interrupted": fitted.is_interrupted})
-    if fitted.is_interrupted:
-        output.warn("interrupted by Ctrl-C: the best network so far was kept")
-        raise typer.Exit(INTERRUPTED)
+    out = request.out
+    about: dict[str, Any] = {"model": out, "task": "tags", "tags": list(encoder.tags)}
+    following = f"predict {quote(out)} new.conll --out tagged.conll"
+    end_training(output, out, started, following, about | report, fitted.is_interrupted)
 
 
 def gather(texts: Sequence[TaggedText], columns: Columns) -> Part:

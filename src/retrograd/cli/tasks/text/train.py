@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import typer
 
 from ....data.baseline import fit_majority
 from ....data.ngrams import NGrams, weigh_by_rarity
@@ -21,8 +20,9 @@ from ....data.texts import LabelledTexts, read_labelled_texts
 from ....errors import ArgumentError
 from ....ops import random
 from ...progress import show_share
-from ...run import INTERRUPTED, Output, count, quote, shorten_list
+from ...run import Output, count, quote, shorten_list
 from ...threads import limit_threads
+from ..ending import end_training
 from ..masked.model import MaskedModel, load_masked_model
 from ..networks import find_probabilities
 from ..scores import Scores, describe_classes, lay_out_scores, report_classes, score_classes
@@ -135,14 +135,9 @@ def train_text(request: TrainRequest, output: Output) -> None:
             report["refit"] = True
             save(final)
             output.say(f"Then learned all {count(len(everything), 'row')} in as many epochs.")
-    output.say()
-    output.say(f"The model is in {out} ({time.monotonic() - started:.1f} s). Next:")
-    output.say(f"  retrograd predict {quote(out)} new.csv --out predictions.csv")
     about = {"model": out, "task": "text", "target": data.target, "text": data.column}
-    output.finish(about | report | {"interrupted": interrupted})
-    if interrupted:
-        output.warn("interrupted by Ctrl-C: the best network so far was kept")
-        raise typer.Exit(INTERRUPTED)
+    following = f"predict {quote(out)} new.csv --out predictions.csv"
+    end_training(output, out, started, following, about | report, interrupted)
 
 
 def learn(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import typer
-
 from ....data.nearest import UNITS, NearestTranslation
 from ....data.pairs import Pairs, PairSplit, cut_pairs, read_pairs, split_pairs
 from ....data.table import read_table
@@ -15,7 +13,8 @@ from ....errors import DataError
 from ....metrics import chrf
 from ....ops import random
 from ...progress import show_share
-from ...run import INTERRUPTED, Output, count, quote
+from ...run import Output, count, quote
+from ..ending import end_training
 from ..learning import count_numbers
 from ..task import TrainRequest
 from .batches import count_steps, make_buckets
@@ -80,18 +79,9 @@ def train_translator(request: TrainRequest, output: Output) -> None:
         network, vocabulary, source, target, recipe.longest, recipe.beams, report
     )
     model.save(out)
-    output.say()
-    output.say(f"The model is in {out} ({time.monotonic() - started:.1f} s). Next:")
-    output.say(f"  retrograd predict {quote(out)} new.txt")
-    interrupted = fitted.is_interrupted
-    output.finish(
-        {"model": out, "task": "translation", "source_column": source, "target_column": target}
-        | report
-        | {"interrupted": interrupted}
-    )
-    if interrupted:
-        output.warn("interrupted by Ctrl-C: the best network so far was kept")
-        raise typer.Exit(INTERRUPTED)
+    about = {"model": out, "task": "translation", "source_column": source, "target_column": target}
+    following = f"predict {quote(out)} new.txt"
+    end_training(output, out, started, following, about | report, fitted.is_interrupted)
 
 
 def find_nearest(split: PairSplit) -> tuple[list[str], str]:
