@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..ir.loops import Contraction
-from .epilogue import find_row_axis, is_done_once, wants_fetching
+from .epilogue import is_done_once
+from .fetching import choose_fetching, find_row_axis
 from .guarded_plan import list_guards, plan_guarded
 from .tiles import Plan, cost_of_plan, plan_contraction
 
@@ -51,7 +52,7 @@ def plan_batch(c: Contraction, vector_bytes: int, registers: int, least: int | N
         # An epilogue that must not be done twice leaves rows out, and no others.
         if is_done_once(c.epilogue) and find_row_axis(plan) != axis:
             plan = replace(plan, tile=(*plan.tile[:axis], 1, *plan.tile[axis + 1 :]))
-    return replace(plan, fetched=not list_guards(c) and wants_fetching(c, plan))
+    return replace(plan, fetched=choose_fetching(c, plan))
 
 
 def _choose(c: Contraction, vector_bytes: int, registers: int, least: int | None) -> Plan:

@@ -20,6 +20,7 @@ from ..ir.loops import Contraction
 from .addresses import Addresses, Cell
 from .emit import Function, kernel_function, scalar_type, vector_of
 from .epilogue import EpilogueEmitter
+from .fetching import Fetcher
 from .lane_sums import add_lanes_of
 from .loops import list_accesses
 from .tiles import Plan, count_steps
@@ -35,13 +36,14 @@ class ContractionEmitter:
     def __init__(self, contraction: Contraction, plan: Plan, name: str) -> None:
         self.c = contraction
         self.plan = plan
-        outside = ["%out"]
+        outside = {contraction.out: "%out"}
         if contraction.epilogue is not None:
-            outside = [f"%p{order}" for order in range(len(list_accesses(contraction.epilogue)))]
-        self.f = kernel_function(name, ("%a", "%b", *outside))
+            accesses = list_accesses(contraction.epilogue)
+            outside = {access: f"%p{order}" for order, access in enumerate(accesses)}
+        self.f = kernel_function(name, ("%a", "%b", *outside.values()))
         self.epilogue: EpilogueEmitter | None = None
         if contraction.epilogue is not None:
-            self.epilogue = EpilogueEmitter(contraction, plan, self.f)
+            self.epilogue = EpilogueEmitter(contraction, plan, self.f, outside)
         self.element = scalar_type(contraction.dtype)
         self.math = VectorMath(self.f, plan.lanes)
         self.kind = vector_of(self.element, plan.lanes)
@@ -49,6 +51,9 @@ class ContractionEmitter:
         # Where a tile begins along each axis, and how much of it the tile covers.
         self.index: dict[int, str] = {}
         self.at = Addresses(contraction, plan, self.f, self.index)
+        self.fetcher: Fetcher | None = None
+        if plan.fetched:
+            self.fetcher = Fetcher(contraction, plan, self.f, self.at, outside)
         self.size = [1] * len(contraction.extents)
         self.tail: int | None = None
         # The range of the axis that is cut into strips, while a strip is walked.
@@ -256,14 +261,15 @@ class ContractionEmitter:
         if level >= len(self.plan.reduced) - self.plan.unrolled:
             for place in range(0, int(end), lanes):
                 self._go_inside(level, str(place), a, b, slots)
-        elif self.epilogue is not None and self.epilogue.fetched:
+        elif self.fetcher is not None and self.fetcher.tiles and level == self.fetcher.entry:
             terms = end if self.strip is None else self.length
             with (
-                self.epilogue.fetch(start, stop, terms, self.index, self.size) as (first, last),
+                self.fetcher.spread(start, stop, terms, self.size) as (first, last),
                 self.f.loop(first, last, lanes, f"k{axis}_") as index,
             ):
                 self._go_inside(level, index, a, b, slots)
         elif end != "0":
+            self._fetch_strip(level)
             with self._terms(axis, start, stop, lanes) as index:
                 self._go_inside(level, index, a, b, slots)
         rest = 0 if axis == self.plan.free else self.c.extents[axis] - int(end)
@@ -273,6 +279,10 @@ class ContractionEmitter:
             last = self.f.emit(f"icmp eq i64 {stop}, {end}")
             with self.f.when(last):
                 self._left_over(axis, end, rest, a, b, slots)
+
+    def _fetch_strip(self, level: int) -> None:
+        if self.fetcher is not None and self.fetcher.strips and level == self.fetcher.entry:
+            self.fetcher.fetch_strip(self.length)
 
     def _terms(self, axis: int, start: str, stop: str, lanes: int) -> AbstractContextManager[str]:
         return self.f.loop(start, stop, lanes, f"k{axis}_")

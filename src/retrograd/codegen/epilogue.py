@@ -7,31 +7,21 @@ waits on the stack meanwhile: text, and the time that LLVM takes, stay small.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 from ..ir.loops import Access, Contraction, Epilogue, LoopNest
 from .axes import dependences
 from .elementwise import emit_elementwise
 from .emit import Function
-from .loops import list_accesses
+from .fetching import find_row_axis
 from .memory import MemoryEmitter
 from .tiles import Plan
 from .vectors import Value, VectorMath
 
 Cell = tuple[int, ...]
 
-FAR = 1 << 18
-"""Bytes that an epilogue reads, from which on they are expected to come from far away."""
 WRITTEN_OUT = 96
 """Expressions times cells, at the most, that are written out."""
-
-
-def find_row_axis(plan: Plan) -> int | None:
-    """The axis of the rows of a tile: the longest one besides that of the lanes."""
-    rows = [axis for axis in plan.order if plan.across or axis != plan.vector]
-    return max(rows, key=lambda axis: plan.tile[axis], default=None)
 
 
 def is_done_once(epilogue: Epilogue) -> bool:
@@ -40,43 +30,23 @@ def is_done_once(epilogue: Epilogue) -> bool:
     return any(access.strides in places for access in epilogue.loads)
 
 
-def list_fetched(epilogue: Epilogue, plan: Plan) -> dict[Access, int]:
-    """What is read once, and whether it is written over (1) or not (0)."""
-    written = {store.access.strides for store in epilogue.stores}
-    return {
-        access: int(access.strides in written)
-        for access in epilogue.loads
-        if all(access.strides[axis] for axis in plan.order)
-    }
-
-
-def wants_fetching(c: Contraction, plan: Plan) -> bool:
-    """Whether what the epilogue reads is asked for while the sums are made.
-
-    It comes from far away and lies in short pieces, which the processor does not foresee. The loop
-    over the terms must be long enough.
-    """
-    row_axis = find_row_axis(plan)
-    lanes_out = plan.vector is not None and not plan.across
-    if c.epilogue is None or row_axis is None or not lanes_out or len(plan.reduced) != 1:
-        return False
-    size = math.prod(n for n, reduced in zip(c.extents, c.reduced) if not reduced)
-    if size * c.dtype.itemsize * len(list_fetched(c.epilogue, plan)) < FAR:
-        return False
-    terms = plan.strip if plan.cut else c.extents[plan.reduced[0]]
-    return not plan.unrolled and terms >= 8 * plan.tile[row_axis]
-
-
 class EpilogueEmitter:
     """Emits the epilogue of one contraction, tile by tile.
 
     Args:
         contraction: it has an epilogue.
         plan: how it is walked.
-        function: where the text goes; its argument %p0 is the pointer of the first access.
+        function: where the text goes.
+        pointers: the name of the pointer of each access.
     """
 
-    def __init__(self, contraction: Contraction, plan: Plan, function: Function) -> None:
+    def __init__(
+        self,
+        contraction: Contraction,
+        plan: Plan,
+        function: Function,
+        pointers: dict[Access, str],
+    ) -> None:
         epilogue = contraction.epilogue
         assert epilogue is not None
         self.f = function
@@ -87,12 +57,10 @@ class EpilogueEmitter:
         c = contraction
         self.nest = LoopNest(c.extents, c.reduced, epilogue.expressions, epilogue.stores)
         self.axes_of = dependences(self.nest)
-        pointers = {access: f"%p{n}" for n, access in enumerate(list_accesses(epilogue))}
         self.memory = MemoryEmitter(self.nest, function, pointers, self.lane_axis)
         self.row_axis = find_row_axis(plan)
         self.only_once = is_done_once(epilogue)
         self.values: dict[int, Value] = {}
-        self.fetched = list_fetched(epilogue, plan) if plan.fetched else {}
 
     def tile(
         self,
@@ -125,47 +93,6 @@ class EpilogueEmitter:
             for x in self.plan.order:
                 stack.enter_context(self.memory.at(x, index[x]))
             self._level(0, dict.fromkeys(self.plan.order, 0), skipped)
-
-    @contextmanager
-    def fetch(
-        self, start: str, stop: str, terms: str, index: dict[int, str], size: list[int]
-    ) -> Iterator[tuple[str, str]]:
-        """A loop over terms in parts, (first, last); each fetches a row of the tile.
-
-        All at once they would be more than the processor can wait for at a time. The last rows,
-        too, need some time to arrive.
-        """
-        assert self.row_axis is not None
-        rows = size[self.row_axis]
-        if terms.isdigit():
-            part = str(-(-2 * int(terms) // (3 * rows)))
-        else:
-            twice = self.f.emit(f"shl i64 {terms}, 1")
-            raised = self.f.emit(f"add i64 {twice}, {3 * rows - 1}")
-            part = self.f.emit(f"udiv i64 {raised}, {3 * rows}")
-        with self.f.loop(start, stop, part, "part") as first:
-            done = self.f.emit(f"sub i64 {first}, {start}")
-            row = self.f.emit(f"udiv i64 {done}, {part}")
-            last_row = ("i64", str(rows - 1))
-            row = self.f.call("i64", "llvm.umin.i64", ("i64", row), last_row)
-            self._fetch_row(index, size, row)
-            after = self.f.emit(f"add i64 {first}, {part}")
-            last = self.f.call("i64", "llvm.umin.i64", ("i64", after), ("i64", stop))
-            yield first, last
-
-    def _fetch_row(self, index: dict[int, str], size: list[int], row: str) -> None:
-        """Ask for what the epilogue will read in one row of a tile."""
-        assert self.row_axis is not None and self.lane_axis is not None
-        self.f.intrinsics.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-        with ExitStack() as stack:
-            for axis in self.plan.order:
-                stack.enter_context(self.memory.at(axis, index[axis]))
-            stack.enter_context(self.memory.at(self.row_axis, row))
-            for place in range(size[self.lane_axis]):
-                with self.memory.at(self.lane_axis, str(place * self.lanes)):
-                    for access, kind in self.fetched.items():
-                        near = f"ptr {self.memory.pointer(access)}, i32 {kind}, i32 3, i32 1"
-                        self.f.do(f"call void @llvm.prefetch.p0({near})")
 
     def _put_aside(self) -> None:
         """The sums in an array on the stack, row after row."""

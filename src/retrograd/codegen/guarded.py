@@ -62,6 +62,7 @@ class GuardedEmitter(ContractionEmitter):
         if self.peeled is None or axis != axes_of(self.peeled, self.c)[1]:
             super()._reduce(level, a, b, slots)
             return
+        self._fetch_strip(level)
         whole = find_whole(self.c, self.peeled)
         self._edges(level, range(whole.start), a, b, slots)
         with self.f.loop(str(whole.start), str(whole.stop), 1, f"k{axis}_") as index:

@@ -51,7 +51,7 @@ class Plan:
         unrolled: how many of the innermost reduced axes are written out, not looped over.
         cut: whether there are several strips.
         free: the axis whose extent is given at run time; with strips along it their length is, too.
-        fetched: whether what an epilogue reads is asked for while the sums are made.
+        fetched: what memory is asked for while sums are made; see fetching.py.
         written: the reduced axis whose terms are written out inside of all loops; see
             guarded_plan.py.
     """
@@ -67,7 +67,7 @@ class Plan:
     unrolled: int
     cut: bool = False
     free: int | None = None
-    fetched: bool = False
+    fetched: str = ""
     written: int | None = None
 
     @property
