@@ -12,6 +12,7 @@ from retrograd.codegen.lane_sums import add_lanes_of
 from retrograd.ir.loops import Contraction, LoopNest
 from retrograd.native import NativeProgram, get_program
 from retrograd.passes import unpadded
+from tests.native.helpers import check, with_gradients
 from tests.native.terms import check_terms, compile_for, draw, narrower_target
 from tests.native.test_convolution import check_all, forward, settings_of
 
@@ -151,3 +152,41 @@ def test_sums_of_lanes_side_by_side(lanes: int, size: int) -> None:
             while len(row) > 1:
                 row = row[: len(row) // 2] + row[len(row) // 2 :]
             assert found == row[0]
+
+
+def count_fills(function: Any, *arrays: Any) -> tuple[int, int]:
+    """Kernels that write zeros alone, and contractions with guards."""
+    graph = rg.compile(function, executor="native").graph(*map(rg.array, arrays))
+    kernels = get_program(graph).schedule.kernels
+    nests = [kernel for kernel in kernels if isinstance(kernel, LoopNest)]
+    fills = sum(all(e.kind == "constant" for e in nest.expressions) for nest in nests)
+    return fills, sum(isinstance(k, Contraction) and bool(k.a.guards) for k in kernels)
+
+
+def test_values_between_convolutions_get_no_zeros_around() -> None:
+    def chain(x: Any, w: Any) -> Any:
+        return rg.conv(rg.maximum(rg.conv(x, w, padding=1), 0), w, padding=1)
+
+    large = draw(8, 32, 32, 16), draw(3, 3, 16, 16)
+    assert count_fills(chain, *large) == (0, 2)
+    check_terms_of_gradients(chain, *large)
+    small = draw(2, 8, 8, 16), draw(3, 3, 16, 16)
+    fills, guarded = count_fills(chain, *small)
+    assert fills and not guarded
+
+
+def test_what_another_convolution_wants_with_zeros_gets_them() -> None:
+    """The second one has groups, which are not read without."""
+
+    def both(x: Any, w: Any, v: Any) -> Any:
+        hidden = rg.maximum(x, 0)
+        return rg.conv(hidden, w, padding=1) + rg.conv(hidden, v, padding=1, groups=16)
+
+    arrays = draw(8, 32, 32, 16), draw(3, 3, 16, 16), draw(3, 3, 1, 16)
+    fills, guarded = count_fills(both, *arrays)
+    assert fills and not guarded
+    check_terms_of_gradients(both, *arrays)
+
+
+def check_terms_of_gradients(function: Any, *arrays: Any) -> None:
+    check(with_gradients(function), list(arrays), 800.0)

@@ -22,7 +22,7 @@ from itertools import product
 from ..ir import Node
 from ..ir.loops import Access, Contraction, Guard
 from .contractions import append_contraction
-from .nests import View
+from .nests import View, row_major
 from .padding import Sides, dilate_view, fill_zeros, find_padded, pad_view, write_bordered
 from .unpadded import append_unpadded, arrange_unpadded, is_worth
 from .values import Values
@@ -95,12 +95,31 @@ def _convolve_unpadded(
     groups: tuple[int, int],
 ) -> bool:
     """Read x where it lies, with guards, if a copy with zeros around would have to be made."""
-    alone = [cut[0] for cut in pieces if len(cut) == 1 and cut[0].runs == 1]
-    if len(alone) < len(pieces) or groups != (1, 1) or find_padded(values, x, low, high):
+    if find_padded(values, x, low, high):
         return False
+    found = _find_unpadded(x, w, out, pieces, low, high, groups)
+    if found is None:
+        return False
+    append_unpadded(values, *found)
+    return True
+
+
+def _find_unpadded(
+    x: View,
+    w: View,
+    out: View,
+    pieces: list[list[Piece]],
+    low: tuple[int, ...],
+    high: tuple[int, ...],
+    groups: tuple[int, int],
+) -> tuple[Contraction, int] | None:
+    """The contraction that reads x where it lies; None where a copy is better."""
+    alone = [cut[0] for cut in pieces if len(cut) == 1 and cut[0].runs == 1]
+    if len(alone) < len(pieces) or groups != (1, 1):
+        return None
     c = contract_piece(x, w, out, alone, [0] * len(alone), groups)
     if isinstance(c, View) or not is_worth(c, math.prod(x.shape)):
-        return False
+        return None
     guards = []
     for axis, piece in enumerate(alone):
         if low[1 + axis] or high[1 + axis]:
@@ -109,11 +128,7 @@ def _convolve_unpadded(
             strides[1 + 2 * axis] = piece.over_q
             strides[3 + 2 * len(alone) + axis] = piece.over_j
             guards.append(Guard(piece.first, tuple(strides), x.shape[1 + axis]))
-    found = arrange_unpadded(replace(c, a=replace(c.a, guards=tuple(guards)))) if guards else None
-    if found is None:
-        return False
-    append_unpadded(values, *found)
-    return True
+    return arrange_unpadded(replace(c, a=replace(c.a, guards=tuple(guards)))) if guards else None
 
 
 def find_pieces(
@@ -148,20 +163,26 @@ def find_pieces(
 
 
 def plan_borders(values: Values) -> None:
-    """Let values that a conv will read be written with zeros around them at once."""
+    """Let values that a conv will read be written with zeros around them at once.
+
+    Where all that want zeros can as well do without, the value stays as it is.
+    """
     made_by = {id(atom): node for node in values.graph.nodes for atom in node.outputs}
     wanted: dict[int, Sides] = {}
+    needed: set[int] = set()
     for node in values.graph.nodes:
-        if node.primitive.name != "conv":
+        if node.primitive.name != "conv" or 0 in node.inputs[0].type.shape:
             continue
         pieces, low, high = find_pieces(node, node.parameters["input_dilation"])
         if math.prod(map(len, pieces)) > MOST_PIECES:
             continue
         atom, sides = node.inputs[0], list(zip(low, high))
+        order = list(range(len(low)))
         maker = made_by.get(id(atom))
         while maker is not None and maker.primitive.name == "transpose":
             axes = maker.parameters["axes"]
             sides = [sides[axes.index(axis)] for axis in range(len(axes))]
+            order = [axes[axis] for axis in order]
             atom = maker.inputs[0]
             maker = made_by.get(id(atom))
         before = wanted.get(id(atom), ((0, 0),) * len(sides))
@@ -169,8 +190,34 @@ def plan_borders(values: Values) -> None:
         size = math.prod(a + n + b for n, (a, b) in zip(atom.type.shape, sides))
         if maker is not None and any(map(any, sides)) and 0 < size <= MOST_GROWTH * atom.type.size:
             wanted[id(atom)] = tuple(sides)
+            steps = row_major(atom.type.shape)
+            if not _does_without(node, tuple(steps[axis] for axis in order), pieces, low, high):
+                needed.add(id(atom))
     for number, found in wanted.items():
-        values.layouts[number] = partial(write_bordered, sides=found)
+        if number in needed:
+            values.layouts[number] = partial(write_bordered, sides=found)
+
+
+def _does_without(
+    node: Node,
+    strides: tuple[int, ...],
+    pieces: list[list[Piece]],
+    low: tuple[int, ...],
+    high: tuple[int, ...],
+) -> bool:
+    """Whether a conv reads its input where it lies, with these strides, or needs no zeros."""
+    if not any(low) and not any(high):
+        return True
+    x, w = (
+        View(number, 0, steps, atom.type.shape, atom.type.dtype)
+        for number, (atom, steps) in enumerate(
+            zip(node.inputs, (strides, row_major(node.inputs[1].type.shape)), strict=True)
+        )
+    )
+    shape = node.outputs[0].type.shape
+    out = View(2, 0, _find_output_strides(shape, x), shape, x.dtype)
+    groups = (node.parameters["feature_groups"], node.parameters["batch_groups"])
+    return _find_unpadded(x, w, out, pieces, low, high, groups) is not None
 
 
 def new_output(values: Values, node: Node) -> View:
@@ -182,13 +229,18 @@ def new_output(values: Values, node: Node) -> View:
     output = node.outputs[0]
     shape = output.type.shape
     x = values.known.get(id(node.inputs[0]))
-    if isinstance(x, View) and x.strides[0] < min(
-        (s for s, n in zip(x.strides[1:-1], x.shape[1:-1]) if n > 1), default=0
-    ):
-        memory = values.new(output.type.dtype, (*shape[1:-1], shape[0], shape[-1]))
-        strides = (memory.strides[-2], *memory.strides[:-2], memory.strides[-1])
-        return View(memory.buffer, 0, strides, shape, memory.dtype)
-    return values.new(output.type.dtype, shape)
+    memory = values.new(output.type.dtype, shape)
+    if not isinstance(x, View):
+        return memory
+    return View(memory.buffer, 0, _find_output_strides(shape, x), shape, memory.dtype)
+
+
+def _find_output_strides(shape: tuple[int, ...], x: View) -> tuple[int, ...]:
+    """How the elements of the output lie, where those of x lie so."""
+    if x.strides[0] < min((s for s, n in zip(x.strides[1:-1], x.shape[1:-1]) if n > 1), default=0):
+        steps = row_major((*shape[1:-1], shape[0], shape[-1]))
+        return (steps[-2], *steps[:-2], steps[-1])
+    return row_major(shape)
 
 
 # -- phases ---------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from .contractions import merge_axes, pack_rows
 from .contractions import simplify as simplify_axes
 from .values import Values
 
-LARGE = 1 << 20
-"""Bytes of an image from which on a copy of it does not stay in the caches."""
+LARGE = 1 << 18
+"""Bytes of an image from which on a copy of it leaves no room in the nearer caches."""
 MOST_WORK = 640
 """Multiply-adds with an element, at the most, beside which the copy counts."""
 LEAST_LANES = 8
