@@ -261,15 +261,7 @@ class ContractionEmitter:
         if level >= len(self.plan.reduced) - self.plan.unrolled:
             for place in range(0, int(end), lanes):
                 self._go_inside(level, str(place), a, b, slots)
-        elif self.fetcher is not None and self.fetcher.tiles and level == self.fetcher.entry:
-            terms = end if self.strip is None else self.length
-            with (
-                self.fetcher.spread(start, stop, terms, self.size) as (first, last),
-                self.f.loop(first, last, lanes, f"k{axis}_") as index,
-            ):
-                self._go_inside(level, index, a, b, slots)
         elif end != "0":
-            self._fetch_strip(level)
             with self._terms(axis, start, stop, lanes) as index:
                 self._go_inside(level, index, a, b, slots)
         rest = 0 if axis == self.plan.free else self.c.extents[axis] - int(end)
@@ -280,12 +272,11 @@ class ContractionEmitter:
             with self.f.when(last):
                 self._left_over(axis, end, rest, a, b, slots)
 
-    def _fetch_strip(self, level: int) -> None:
-        if self.fetcher is not None and self.fetcher.strips and level == self.fetcher.entry:
-            self.fetcher.fetch_strip(self.length)
-
     def _terms(self, axis: int, start: str, stop: str, lanes: int) -> AbstractContextManager[str]:
-        return self.f.loop(start, stop, lanes, f"k{axis}_")
+        if self.fetcher is None:
+            return self.f.loop(start, stop, lanes, f"k{axis}_")
+        terms = stop if self.strip is None else self.length
+        return self.fetcher.loop(axis, start, stop, lanes, terms, self.size)
 
     def _go_inside(self, level: int, index: str, a: str, b: str, slots: dict[Cell, str]) -> None:
         axis = self.plan.reduced[level]

@@ -170,13 +170,41 @@ class Fetcher:
         row_axis = find_row_axis(plan)
         assert row_axis is not None and plan.vector is not None
         self.row_axis, self.lane_axis = row_axis, plan.vector
-        self.tiles, self.strips = plan.fetched == "tiles", plan.fetched == "strips"
         self.entry = _find_entry(plan)
+
+    @contextmanager
+    def loop(
+        self, axis: int, start: str, stop: str, lanes: int, terms: str, size: Sequence[int]
+    ) -> Iterator[str]:
+        """A loop over terms, with the requests that belong to it.
+
+        Args:
+            axis: the reduced axis.
+            start, stop: its range.
+            lanes: the step.
+            terms: how many there are in a whole strip.
+            size: of the tile.
+        """
+        if self.plan.fetched == "tiles" and axis == self.plan.reduced[self.entry]:
+            with (
+                self._spread(start, stop, terms, size) as (first, last),
+                self.f.loop(first, last, lanes, f"k{axis}_") as index,
+            ):
+                yield index
+            return
+        self.enter(axis, terms)
+        with self.f.loop(start, stop, lanes, f"k{axis}_") as index:
+            yield index
+
+    def enter(self, axis: int, length: str) -> None:
+        """Before a loop over terms; the length is that of a strip."""
+        if self.plan.fetched == "strips" and axis == self.plan.reduced[self.entry]:
+            self._fetch_strip(length)
 
     # -- tiles ----------------------------------------------------------------------------------
 
     @contextmanager
-    def spread(
+    def _spread(
         self, start: str, stop: str, terms: str, size: Sequence[int]
     ) -> Iterator[tuple[str, str]]:
         """A loop over the innermost terms in parts, (first, last); each asks for a row of the tile.
@@ -229,7 +257,7 @@ class Fetcher:
 
     # -- strips ---------------------------------------------------------------------------------
 
-    def fetch_strip(self, length: str) -> None:
+    def _fetch_strip(self, length: str) -> None:
         """Ask for a part of the next strip, before the innermost loop.
 
         The tiles of a strip share what that loop reads there: each asks for its part.

@@ -55,14 +55,15 @@ class GuardedEmitter(ContractionEmitter):
                 if empty or (self.plan.cut and axis == self.plan.reduced[self.plan.level]):
                     some = self.f.emit(f"icmp slt i64 {start}, {stop}")
                     stack.enter_context(self.f.when(some))
-            yield stack.enter_context(self.f.loop(start, stop, lanes, f"k{axis}_"))
+            yield stack.enter_context(super()._terms(axis, start, stop, lanes))
 
     def _reduce(self, level: int, a: str, b: str, slots: dict[Cell, str]) -> None:
         axis = self.plan.reduced[level] if level < len(self.plan.reduced) else -1
         if self.peeled is None or axis != axes_of(self.peeled, self.c)[1]:
             super()._reduce(level, a, b, slots)
             return
-        self._fetch_strip(level)
+        if self.fetcher is not None:
+            self.fetcher.enter(axis, self.length)
         whole = find_whole(self.c, self.peeled)
         self._edges(level, range(whole.start), a, b, slots)
         with self.f.loop(str(whole.start), str(whole.stop), 1, f"k{axis}_") as index:

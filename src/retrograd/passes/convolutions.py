@@ -215,7 +215,10 @@ def _does_without(
         )
     )
     shape = node.outputs[0].type.shape
-    out = View(2, 0, _find_output_strides(shape, x), shape, x.dtype)
+    steps = row_major(shape)
+    if _is_turned(x):
+        steps = _turn(row_major((*shape[1:-1], shape[0], shape[-1])))
+    out = View(2, 0, steps, shape, x.dtype)
     groups = (node.parameters["feature_groups"], node.parameters["batch_groups"])
     return _find_unpadded(x, w, out, pieces, low, high, groups) is not None
 
@@ -229,18 +232,21 @@ def new_output(values: Values, node: Node) -> View:
     output = node.outputs[0]
     shape = output.type.shape
     x = values.known.get(id(node.inputs[0]))
-    memory = values.new(output.type.dtype, shape)
-    if not isinstance(x, View):
-        return memory
-    return View(memory.buffer, 0, _find_output_strides(shape, x), shape, memory.dtype)
+    if isinstance(x, View) and _is_turned(x):
+        memory = values.new(output.type.dtype, (*shape[1:-1], shape[0], shape[-1]))
+        return View(memory.buffer, 0, _turn(memory.strides), shape, memory.dtype)
+    return values.new(output.type.dtype, shape)
 
 
-def _find_output_strides(shape: tuple[int, ...], x: View) -> tuple[int, ...]:
-    """How the elements of the output lie, where those of x lie so."""
-    if x.strides[0] < min((s for s, n in zip(x.strides[1:-1], x.shape[1:-1]) if n > 1), default=0):
-        steps = row_major((*shape[1:-1], shape[0], shape[-1]))
-        return (steps[-2], *steps[:-2], steps[-1])
-    return row_major(shape)
+def _is_turned(x: View) -> bool:
+    """Whether the first axis lies inside of those of space."""
+    outer = [step for step, size in zip(x.strides[1:-1], x.shape[1:-1]) if size > 1]
+    return x.strides[0] < min(outer, default=0)
+
+
+def _turn(strides: tuple[int, ...]) -> tuple[int, ...]:
+    """The last axis but one comes first."""
+    return (strides[-2], *strides[:-2], strides[-1])
 
 
 # -- phases ---------------------------------------------------------------------------------------
