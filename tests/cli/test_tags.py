@@ -209,16 +209,18 @@ def test_an_interrupt_keeps_the_best(
 ) -> None:
     from retrograd.cli.tasks.tags import fit
 
-    def stop(share: float) -> float:
-        if share > 0.5:
+    def stop(share: float, limit: float) -> float:
+        if share > limit:
             raise KeyboardInterrupt
         return 1.0
 
-    monkeypatch.setattr(fit, "find_rate", stop)
-    given = ("--task", "tags", "--epochs", 4, "--out", tmp_path / "model")
-    outcome = run("train", tagger / "words.conll", *given)
-    assert outcome.code == 130 and "the best network so far was kept" in outcome.out
-    assert 1 <= load_tag_model(str(tmp_path / "model")).report["epochs"] <= 2
-    monkeypatch.setattr(fit, "find_rate", lambda share: stop(1.0))
-    outcome = run("train", tagger / "words.conll", *given[:-1], tmp_path / "none")
+    given = ("--task", "tags", "--epochs", 4, "--out")
+    for limit, most in ((0.5, 2), (0.01, 1)):  # the second one in the midst of the first epoch
+        monkeypatch.setattr(fit, "find_rate", lambda share, limit=limit: stop(share, limit))
+        outcome = run("train", tagger / "words.conll", *given, tmp_path / f"model{most}")
+        assert outcome.code == 130 and "the best network so far was kept" in outcome.out
+        report = load_tag_model(str(tmp_path / f"model{most}")).report
+        assert 1 <= report["epochs"] <= most and 0.0 < report["validation"] <= 1.0
+    monkeypatch.setattr(fit, "find_rate", lambda share: stop(1.0, 0.5))
+    outcome = run("train", tagger / "words.conll", *given, tmp_path / "none")
     assert outcome.code == 130 and not (tmp_path / "none").exists()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from retrograd.cli.main import main
-from retrograd.cli.tasks.text.batches import TextBatches, choose_lengths, fill_rows
+from retrograd.cli.tasks.text.batches import TextBatches, choose_lengths
 from retrograd.cli.tasks.text.fit import fit_texts
 from retrograd.cli.tasks.text.model import load_text_model
 from retrograd.cli.tasks.text.recipe import choose_text_recipe
@@ -269,7 +269,8 @@ def test_batches_hold_each_text_and_few_shapes() -> None:
         seen += y.tolist()
     assert set(seen) == set(range(101)) and len(seen) == 104
     assert len(lengths) <= 4
-    assert fill_rows([np.arange(1, 6)], 3).tolist() == [[1, 2, 3]]
+    longer = TextBatches([np.arange(1, 6)], labels[:1], 1, [3], seed=0)
+    assert [x.tolist() for x, _ in longer.draw_epoch()] == [[[1, 2, 3]]]
 
 
 def test_training_stops_and_keeps_the_best_weights() -> None:

@@ -78,9 +78,10 @@ class Output:
         """A line of text."""
         print(text, file=self._stream, flush=True)
 
-    def warn(self, text: str) -> None:
-        """Something that the user should look at."""
-        self.say(f"note: {text}")
+    def warn(self, *notes: str) -> None:
+        """What the user should look at, a line each."""
+        for note in notes:
+            self.say(f"note: {note}")
 
     def show_table(self, rows: Sequence[Sequence[str]], indent: str = "  ") -> None:
         """Columns of text, the last one free in width."""

@@ -21,8 +21,7 @@ def predict_following(request: PredictRequest, output: Output) -> None:
     trained = load_forecast_model(request.model)
     table = read_table(request.data)
     series, forecast = trained.forecast_after(table)
-    for note in (*table.notes, *series.notes):
-        output.warn(note)
+    output.warn(*table.notes, *series.notes)
     times = series.following_times(len(forecast))
     columns: dict[str, list[Any]] = {}
     if times is not None and series.date is not None:
@@ -47,8 +46,7 @@ def evaluate_series(model: str, data: str, output: Output) -> None:
     table = read_table(data)
     series = read_series(table, trained.target, names=trained.names, date=trained.date)
     trained.check_series(series)
-    for note in (*table.notes, *series.notes):
-        output.warn(note)
+    output.warn(*table.notes, *series.notes)
     ends = trained.plan.find_ends(series, 0, len(series))
     if len(ends) == 0:
         raise DataError(

@@ -200,8 +200,7 @@ def _show_series(
 ) -> None:
     step = "" if series.step is None else f" of {series.step.astype(object)}"
     output.say(f"{data}: {count(rows, 'row')}, {count(len(series), 'step')}{step}")
-    for note in (*notes, *series.notes):
-        output.warn(note)
+    output.warn(*notes, *series.notes)
     if series.date is not None:
         output.say(f"Times: {series.date!r}, from {series.times[0]} to {series.times[-1]}")  # type: ignore[index]
     if series.names:

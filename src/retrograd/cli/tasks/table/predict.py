@@ -27,8 +27,7 @@ def predict_rows(request: PredictRequest, output: Output) -> None:
         request.refuse_probabilities("predicts numbers")
     request.check_out()
     table = read_table(request.data)
-    for note in table.notes:
-        output.warn(note)
+    output.warn(*table.notes)
     found = trained.predict(table)
     write_predictions(out, _make_columns(trained, found, request.probabilities))
     output.say(f"{count(len(table), 'prediction')} of {trained.plan.target.name!r} in {out}")

@@ -26,8 +26,7 @@ def train_table(request: TrainRequest, output: Output) -> None:
     options = request.options
     table = read_table(request.data)
     output.say(f"{request.data}: {count(len(table), 'row')}, {count(len(table.names), 'column')}")
-    for note in table.notes:
-        output.warn(note)
+    output.warn(*table.notes)
     kinds = _read_kinds(options.get("--kind", ()))
     plan = decide_columns(
         table, options["--target"], request.task, options.get("--drop", ()), kinds
@@ -96,8 +95,7 @@ def _train(
 
 def _show_split(prepared: Prepared, output: Output) -> None:
     split, preprocessor = prepared.split, prepared.preprocessor
-    for note in split.notes:
-        output.warn(note)
+    output.warn(*split.notes)
     output.say()
     output.say(
         f"Rows: {len(split.train):,} to train on, {len(split.validation):,} to stop on, "

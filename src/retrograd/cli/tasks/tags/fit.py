@@ -122,13 +122,13 @@ def fit_tagger(
 
     Raises:
         DivergedError: the loss became NaN or infinite.
-        KeyboardInterrupt: before the first epoch was over.
+        KeyboardInterrupt: before anything was learned.
     """
     started = time.monotonic()
     generator = np.random.default_rng(seed)
     optimizer = make_optimizer(recipe.learning_rate)
     trainer = Trainer(network, choose_loss(network), optimizer)
-    best, kept, best_epoch, interrupted = -1.0, None, 0, False
+    best, kept, best_epoch, interrupted, learned = -1.0, None, 0, False, False
     rows = max(1, len(train.sizes))
     try:
         for epoch in range(recipe.epochs):
@@ -144,6 +144,7 @@ def fit_tagger(
                 interrupted = history.stopped_by == "interrupt"
                 if interrupted:
                     break
+                learned = True
                 done += len(tags)
                 losses += history["loss"][0] * len(tags)
                 show(share, f"epoch {epoch + 1}  loss {losses / done:.3f}")
@@ -156,7 +157,10 @@ def fit_tagger(
                 kept = dict(network.named_state())
     except KeyboardInterrupt:
         interrupted = True
-    if kept is None:
+    if kept is not None:
+        network.load_state(kept)
+    elif learned:
+        best, best_epoch = measure(trainer), 1  # a part of the first one
+    else:
         raise KeyboardInterrupt
-    network.load_state(kept)
     return TagFit(best_epoch, best, time.monotonic() - started, interrupted)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ....data.sequences import pad_sequences
+
 NumpyArray = np.ndarray[Any, Any]
 
 SHARES = (0.4, 0.75, 0.95, 1.0)
@@ -25,15 +27,6 @@ def choose_lengths(rows: Sequence[NumpyArray]) -> list[int]:
     lengths = np.array([len(row) for row in rows])
     found = {max(8, -(-int(np.quantile(lengths, s, method="higher")) // 8) * 8) for s in SHARES}
     return sorted(found)
-
-
-def fill_rows(rows: Sequence[NumpyArray], length: int) -> NumpyArray:
-    """Rows as one array, cut off or filled up with 0 at their ends: int32 (rows, length)."""
-    filled = np.zeros((len(rows), length), np.int32)
-    for place, row in enumerate(rows):
-        part = row[:length]
-        filled[place, : len(part)] = part
-    return filled
 
 
 class TextBatches:
@@ -81,7 +74,8 @@ class TextBatches:
                 pieces.append((self.lengths[place], order[part].reshape(-1)))
         for number in self._random.permutation(len(pieces)):
             length, chosen = pieces[number]
-            yield fill_rows([self.rows[row] for row in chosen], length), self.labels[chosen]
+            filled, _ = pad_sequences([self.rows[row] for row in chosen], length=length)
+            yield filled, self.labels[chosen]
 
     @property
     def _last(self) -> int:

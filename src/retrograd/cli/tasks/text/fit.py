@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from .... import optim
+from ....data.sequences import pad_sequences
 from ....train.trainer import Trainer
 from ..learning import Watch, lower
-from .batches import TextBatches, choose_lengths, fill_rows
+from .batches import TextBatches, choose_lengths
 from .recipe import TextRecipe
 
 NumpyArray = np.ndarray[Any, Any]
@@ -148,7 +149,7 @@ def find_logits(network: Any, rows: Sequence[NumpyArray]) -> NumpyArray:
         for start in range(0, len(rows), READING):
             chosen = order[start : start + READING]
             length = max(1, int(sizes[chosen[-1]]))
-            filled = fill_rows([rows[row] for row in chosen], length)
+            filled, _ = pad_sequences([rows[row] for row in chosen], length=length)
             found[chosen] = np.asarray(network(filled))
         return found
     finally:

@@ -89,8 +89,7 @@ def _read_new_texts(data: str, trained: TextModel, output: Output) -> list[str]:
 
 def _read_table(data: str, output: Output) -> Table:
     table = read_table(data)
-    for note in table.notes:
-        output.warn(note)
+    output.warn(*table.notes)
     return table
 
 

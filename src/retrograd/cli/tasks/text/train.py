@@ -246,8 +246,7 @@ def _show_data(
     others = [repr(name) for name in names if name not in (data.column, data.target)]
     if others:
         output.say(f"Not used: {shorten_list(others, 10)}")
-    for note in notes:
-        output.warn(note)
+    output.warn(*notes)
     output.say()
     output.say(
         f"Rows: {len(split.train):,} to train on, {len(split.validation):,} to stop on, "

@@ -26,8 +26,7 @@ def translate_file(request: PredictRequest, output: Output) -> None:
     is_table = request.data != STANDARD_INPUT and _is_table(request.data, model.source)
     if is_table:
         table = read_table(request.data)
-        for note in table.notes:
-            output.warn(note)
+        output.warn(*table.notes)
         texts = read_texts(table, model.source)
     else:
         texts = [" ".join(line.split()) for line in read_lines(request.data)]
@@ -56,8 +55,7 @@ def evaluate_translations(model: str, data: str, output: Output) -> None:
     trained = load_translation_model(model)
     table = read_table(data)
     pairs, notes = read_pairs(table, trained.source, trained.target)
-    for note in (*table.notes, *notes):
-        output.warn(note)
+    output.warn(*table.notes, *notes)
     with show_share("translating") as show:
         found = trained.translate(pairs.sources, tell=lambda share: show(share, ""))
     score = chrf(found, pairs.targets)

@@ -113,12 +113,10 @@ def _read(
         table = read_table(path)
         pairs, notes = read_pairs(table, source, target)
         output.say(f"{path}: {count(len(pairs), 'pair')} of {source!r} and {target!r}")
-        for note in (*table.notes, *notes):
-            output.warn(note)
+        output.warn(*table.notes, *notes)
         found.append(pairs)
     split = split_pairs(found[0], seed, found[1] if test is not None else None)
-    for note in split.notes:
-        output.warn(note)
+    output.warn(*split.notes)
     return split
 
 
