@@ -162,3 +162,23 @@ def test_as_a_program(tmp_path: Path, flowers: Path) -> None:
     gone = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert gone.returncode == 1 and gone.stderr == b""
+
+
+@pytest.mark.parametrize("given", [[], ["--json"]])
+def test_a_reader_that_leaves_does_not_lose_a_model(tmp_path: Path, given: list[str]) -> None:
+    table = write_table(tmp_path / "flowers.csv", make_flowers())
+    out = tmp_path / "model"
+    words = [sys.executable, "-m", "retrograd", "train", str(table), "--target", "kind"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [*words, "--epochs", "2", "--out", str(out), *given],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr and "Broken" not in ended.stderr
+    assert main(["info", str(out)]) == 0

@@ -121,6 +121,14 @@ def put_text(columns: Columns) -> None:
     columns["sold"][6] = "many"
 
 
+def put_a_huge_number(columns: Columns) -> None:
+    columns["sold"][-3] = 1e300
+
+
+def put_a_huge_price(columns: Columns) -> None:
+    columns["price"][20:22] = [-1e200, 1e36]
+
+
 def lose_a_time(columns: Columns) -> None:
     columns["hour"][4] = ""
 
@@ -140,6 +148,8 @@ def nothing(columns: Columns) -> None:
         (drop_all, ["--horizon", 2], ["'sold'", "missing"]),
         (make_constant, ["--horizon", 2], ["nothing to learn"]),
         (put_text, ["--horizon", 2], ["'sold'", "'many'", "line 8"]),
+        (put_a_huge_number, ["--horizon", 2], ["'sold'", "1e+300", "line 199", "below 1e+30"]),
+        (put_a_huge_price, ["--horizon", 2], ["'price'", "-1e+200", "line 22", "1 more"]),
         (lose_a_time, ["--horizon", 2], ["no time", "row 5"]),
         (shorten, ["--horizon", 2], ["20 steps", "too few"]),
         (nothing, ["--horizon", 100], ["200 steps", "100 steps", "smaller --horizon"]),
@@ -161,6 +171,15 @@ def test_a_bad_series_is_told(
     outcome = train(run, tmp_path, columns, *given)
     assert outcome.code == 1 and all(word in outcome.err for word in words), outcome.err
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("place", [20, 150, 195])
+def test_a_large_outlier_is_computed_with(run: Runner, tmp_path: Path, place: int) -> None:
+    columns = make_sales(200)
+    columns["sold"][place] = columns["price"][place] = 9e29
+    outcome = train(run, tmp_path, columns, "--horizon", 2)
+    assert outcome.code == 0, outcome.err
+    assert run("predict", tmp_path / "m", tmp_path / "table.csv").code == 0
 
 
 def test_a_table_that_does_not_fit_the_model_is_told(

@@ -112,6 +112,24 @@ def test_ctrl_c_keeps_what_was_learned(
     assert run("generate", tmp_path / "m", "--length", 5).code == 0
 
 
+@pytest.mark.parametrize(("best", "words"), [(1, "pairs of characters"), (0, "characters")])
+def test_no_better_than_counting_is_told(
+    run: Runner,
+    text: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    best: int,
+    words: str,
+) -> None:
+    def measure(train: Any, test: Any, classes: int, order: int) -> float:
+        return 0.01 if order == best else 99.0
+
+    monkeypatch.setattr("retrograd.cli.tasks.language.train.measure_entropy", measure)
+    given = ("--task", "language", "--network", "lstm", "--epochs", 1, "--out", tmp_path / "m")
+    outcome = run("train", text, *given)
+    assert outcome.code == 0 and f"note: counting {words} does as well" in outcome.out
+
+
 def write(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path

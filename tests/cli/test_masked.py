@@ -86,6 +86,26 @@ def test_ctrl_c_keeps_what_was_learned(
     assert load_masked_model(str(tmp_path / "m")).report["steps"] >= 25
 
 
+@pytest.mark.parametrize(
+    ("best", "words"), [("neighbours", "neighbours"), ("frequencies", "characters")]
+)
+def test_no_better_than_counting_is_told(
+    run: Runner,
+    text: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    best: str,
+    words: str,
+) -> None:
+    def measure(*given: Any) -> tuple[int, dict[str, dict[str, float]]]:
+        names = ("neighbours", "frequencies")
+        return 9, {name: {"bits": 0.0 if name == best else 99.0, "accuracy": 0.5} for name in names}
+
+    monkeypatch.setattr("retrograd.cli.tasks.masked.train.measure_counts", measure)
+    outcome = run("train", text, "--task", "masked", "--epochs", 1, "--out", tmp_path / "m")
+    assert outcome.code == 0 and f"note: counting {words} does as well" in outcome.out
+
+
 def write(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path

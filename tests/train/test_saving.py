@@ -55,6 +55,16 @@ def test_the_file_is_plain_safetensors_with_a_tied_leaf_once(tmp_path: Path) -> 
     np.testing.assert_array_equal(stored["norm.running_var"], model.norm.running_var.numpy())
 
 
+def test_the_same_values_give_the_same_bytes(tmp_path: Path) -> None:
+    model, contents = Net(), set()
+    for number in range(8):  # three entries of metadata would come in six orders
+        rg.save_weights(model, tmp_path / f"{number}.safetensors")
+        contents.add((tmp_path / f"{number}.safetensors").read_bytes())
+    assert len(contents) == 1
+    start = int.from_bytes(next(iter(contents))[:8], "little")
+    assert start % 8 == 0
+
+
 def test_non_contiguous_and_scalar_values(tmp_path: Path) -> None:
     model, other = nn.Linear(3, 2), nn.Linear(3, 2)
     model.weight = rg.array(np.arange(6, dtype=np.float32).reshape(2, 3)).T

@@ -8,7 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from ..errors import RetrogradError
 
@@ -28,7 +28,8 @@ def run_safely(command: Callable[..., None]) -> Callable[..., None]:
 
         try:
             command(*arguments, **keywords)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # as it is where stdout was closed from the start
+                sys.stdout.flush()
         except KeyboardInterrupt:
             _write_error("Interrupted; nothing was left half written.")
             raise typer.Exit(INTERRUPTED) from None
@@ -68,15 +69,18 @@ class Output:
     Args:
         json: whether a program reads stdout.
         aside: write the text to stderr all the same, because stdout is taken.
+        is_optional: drop what cannot be written, because the reader has left (`| head`) or the
+            disk is full, and go on: what is worked on is worth more than what is told of it.
     """
 
-    def __init__(self, json: bool, aside: bool = False) -> None:
+    def __init__(self, json: bool, aside: bool = False, is_optional: bool = False) -> None:
         self.json = json
+        self._is_optional = is_optional
         self._stream = sys.stderr if json or aside else sys.stdout
 
     def say(self, text: str = "") -> None:
         """A line of text."""
-        print(text, file=self._stream, flush=True)
+        self._write(text, self._stream)
 
     def warn(self, *notes: str) -> None:
         """What the user should look at, a line each."""
@@ -95,7 +99,17 @@ class Output:
     def finish(self, result: dict[str, Any]) -> None:
         """The result, if a program asked for it."""
         if self.json:
-            print(json.dumps(as_json(result), allow_nan=False), flush=True)
+            self._write(json.dumps(as_json(result), allow_nan=False), sys.stdout)
+
+    def _write(self, line: str, stream: TextIO) -> None:
+        try:
+            print(line, file=stream, flush=True)
+        except OSError:
+            if not self._is_optional:
+                raise
+            # What waits in the buffer and all that follows goes where nothing fails any more.
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def as_json(value: Any) -> Any:

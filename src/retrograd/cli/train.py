@@ -127,7 +127,7 @@ def train(
     from .tasks.task import TrainRequest
     from .threads import choose_threads, limit_threads
 
-    output = Output(json)
+    output = Output(json, is_optional=True)
     check_destination(out, force)
     threads = choose_threads(threads)
     if threads is not None and not limit_threads(threads):

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from .column_kinds import check_dates, decide_kind, find_date_style, find_number_style
+from .column_kinds import (
+    check_dates,
+    decide_kind,
+    find_date_style,
+    find_number_style,
+    shorten,
+)
 from .encoders import read_numbers
 from .table import Table
 from .values import find_missing, parse_dates, parse_numbers
@@ -21,6 +27,9 @@ LARGEST_GRID = 20
 
 EVEN_ENOUGH = 0.98
 """The share of differences that are whole multiples of the step."""
+
+LARGEST_NUMBER = 1e30
+"""A network computes in float32, which ends at 3e38; no sum or scale of such numbers leaves it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +90,8 @@ def read_series(
         date: the column of times, if it is known already.
 
     Raises:
-        DataError: there is no such column, it holds no numbers, or times cannot be read.
+        DataError: there is no such column, it holds no numbers or too large ones, or times cannot
+            be read.
     """
     for name in (target, *drop, *(names or ()), *([date] if date else ())):
         table.column(name)  # an error that offers the nearest name
@@ -89,7 +99,7 @@ def read_series(
     known = names is not None
     if names is None or (date is None and not known):
         date, names = _choose_columns(table, {target, *drop})
-    columns = [read_numbers(table, n, find_number_style(table, table.column(n))) for n in names]
+    columns = [_read_column(table, name) for name in names]
     others = np.stack(columns, axis=1) if columns else np.zeros((len(table), 0))
     notes: list[str] = []
     times = step = None
@@ -120,10 +130,32 @@ def _read_target(table: Table, target: str) -> NumpyArray:
             fix="name a numeric column with --target",
         )
     values = read_numbers(table, target, style)
+    _check_size(table, target, values)
     known = values[~np.isnan(values)]
     if len(known) == 0:
         raise DataError(f"All values of {target!r} in {table.source} are missing.")
     return values
+
+
+def _read_column(table: Table, name: str) -> NumpyArray:
+    values = read_numbers(table, name, find_number_style(table, table.column(name)))
+    _check_size(table, name, values)
+    return values
+
+
+def _check_size(table: Table, name: str, values: NumpyArray) -> None:
+    """Refuse numbers with which a network cannot compute."""
+    large = np.flatnonzero(np.abs(values) >= LARGEST_NUMBER)
+    if len(large):
+        place = int(large[0])
+        more = f" ({len(large) - 1:,} more values are like it)" if len(large) > 1 else ""
+        raise DataError(
+            f"Column {name!r} of {table.source} has {shorten(table.column(name)[place])} in "
+            f"{table.describe_row(place)}{more}; a network computes with numbers below "
+            f"{LARGEST_NUMBER:g}.",
+            fix="correct the value, leave the cell empty if it is not known, or give the column "
+            "in a larger unit",
+        )
 
 
 def _choose_columns(table: Table, without: set[str]) -> tuple[str | None, list[str]]:

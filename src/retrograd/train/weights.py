@@ -160,7 +160,16 @@ def encode_arrays(arrays: dict[str, Array]) -> bytes:
     }
     tied = json.dumps(ties, sort_keys=True)
     metadata = {"format": "retrograd", "tied": tied, "sha256": compute_digest(values, tied)}
-    return safetensors.numpy.save(values, metadata=metadata)
+    return _order_metadata(safetensors.numpy.save(values, metadata=metadata), metadata)
+
+
+def _order_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
+    """The same file with the metadata in this order: safetensors writes them in a random one."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    entries = {**json.loads(data[8:end]), "__metadata__": metadata}
+    header = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # the values begin at a multiple of 8 bytes
+    return b"".join([len(header).to_bytes(8, "little"), header, memoryview(data)[end:]])
 
 
 def compute_digest(values: dict[str, NumpyArray], tied: str) -> str:

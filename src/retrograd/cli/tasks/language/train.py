@@ -63,6 +63,8 @@ def train_language(request: TrainRequest, output: Output) -> None:
     show_bits(scores, output)
     if scores["network"] >= scores["bigram"]:
         output.warn("counting pairs of characters does as well: give it more text or more time")
+    elif scores["network"] >= scores["unigram"]:
+        output.warn("counting characters does as well: give it more text or more time")
     sizes = {"train": len(train), "validation": len(validation), "test": len(test)}
     report = _make_report(data, corpus, recipe.to_json(), fitted, scores, sizes, seed, read)
     report["seconds"] = round(time.monotonic() - started, 3)

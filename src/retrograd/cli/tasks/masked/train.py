@@ -78,6 +78,8 @@ def train_masked(request: TrainRequest, output: Output) -> None:
     show_scores(scores, output)
     if scores["network"]["bits"] >= scores["neighbours"]["bits"]:
         output.warn("counting neighbours does as well: give it more text or more time")
+    elif scores["network"]["bits"] >= scores["frequencies"]["bits"]:
+        output.warn(f"counting {kind} does as well: give it more text or more time")
     report = {
         "source": data,
         "files": list(corpus.files),
