@@ -84,10 +84,10 @@ def build_network() -> nn.Sequential:
         nn.Conv2d(32, 32, 3, padding="same"),
         nn.ReLU(),
         nn.MaxPool2d(2),
-        nn.Dropout(0.25),
+        nn.Dropout(0.4),
         nn.Conv2d(32, 64, 3, padding="same"),
         nn.ReLU(),
-        nn.Dropout(0.25),
+        nn.Dropout(0.5),
         nn.Flatten(),
         nn.Linear(1024, 10),
     )
