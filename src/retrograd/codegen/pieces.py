@@ -240,6 +240,11 @@ class Hazards:
         """All threads have met."""
         self._past = []
 
+    @property
+    def pending(self) -> bool:
+        """Whether anything was done since they met."""
+        return bool(self._past)
+
     def _region(self, number: int) -> Region:
         place = self._places.get(number)
         size = self._schedule.buffers[number].bytes

@@ -95,8 +95,10 @@ class ProgramWriter:
                 self._add_kernel(records, kernel, [*timed, "alone"])
             if can_fail(kernel) or isinstance(kernel, (Callback, Repeat)):
                 hazards.clear()  # threads meet to look at the status
-        last = None if schedule is self.schedule else schedule.kernels[0]
-        records.add([*self._time(last, shared, waiting=True), "meet"], [])
+        step = schedule is self.schedule
+        if step or hazards.pending:  # else threads have just met to look at the status
+            last = None if step else schedule.kernels[0]
+            records.add([*self._time(last, shared, waiting=True), "meet"], [])
 
     def _time(self, kernel: Kernel | None, shared: bool = False, waiting: bool = False) -> Calls:
         """What stands before a function whose ticks are counted in a profile.

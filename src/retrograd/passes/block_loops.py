@@ -18,8 +18,10 @@ from ..ir.types import ArrayType
 from .rewriting import inside_too, make_uniform, uniform_value
 from .rows import adds_rows, find_rows, with_rows
 
-BLOCK_BYTES = 1 << 19
-"""What a block alone writes and reads takes about as much: a part of a core's cache."""
+BLOCK_BYTES = 1 << 20
+"""What a block alone writes and reads takes about as much: a part of the second cache, of which
+each thread has its own. Smaller blocks are as quick on one thread, and let several meet more often.
+"""
 LEAST_BYTES = 2 << 20
 """What is no longer written and read for all steps takes at least as much."""
 LEAST_ROWS = 256

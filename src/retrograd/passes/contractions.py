@@ -192,7 +192,7 @@ def _find_crowded(c: Contraction) -> int | None:
     if math.prod(uses) < 256:
         return None
     for axis, (extent, stride) in enumerate(zip(c.extents, c.a.strides)):
-        if c.reduced[axis] and extent > 256 and stride * size >= FAR and stride * size % 1024 == 0:
+        if c.reduced[axis] and extent >= 128 and stride * size >= FAR and stride * size % 1024 == 0:
             return axis
     return None
 
