@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 from retrograd.cli.main import main
+from retrograd.cli.run import Output
 from retrograd.cli.tasks.text.batches import TextBatches, choose_lengths
 from retrograd.cli.tasks.text.fit import fit_texts
-from retrograd.cli.tasks.text.model import load_text_model
+from retrograd.cli.tasks.text.model import load_text_model, tell_cut
 from retrograd.cli.tasks.text.recipe import choose_text_recipe
+from retrograd.data.text import Words
 from retrograd.ops import random
 from tests.cli.helpers import Outcome, Runner, read_column, write_table
 
@@ -287,4 +289,38 @@ def test_training_stops_and_keeps_the_best_weights() -> None:
 
     assert measure_loss(find_logits(network, rows[40:]), labels[40:], None) == pytest.approx(
         fitted.validation_loss
+    )
+
+
+def test_texts_that_are_cut_off_are_told(
+    run: Runner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = make_reviews(40)
+    # In whichever part the long text is.
+    columns["review"] = [*columns["review"], " ".join(FILLING * 400), " ".join(FILLING)]
+    columns["mood"] = [*columns["mood"], "good", "bad"]
+    columns["number"] = list(range(42))
+    table, out = write_table(tmp_path / "long.csv", columns), tmp_path / "m"
+    trained = run("train", table, *GIVEN, "--network", "gru", "--epochs", 1, "--out", out)
+    assert trained.code == 0, trained.err
+    assert trained.out.count("1 text cut off after 512 tokens") == 1
+    assert "1 text cut off after" in run("predict", out, table).err
+    assert "1 text cut off after" in run("evaluate", out, table).out
+    # What is just as long as is read is whole.
+    tell_cut(
+        Words.of("one two three"), ["one two three", "one two", "one one one one"], 3, Output(False)
+    )
+    assert capsys.readouterr().out == "note: 1 text cut off after 3 tokens\n"
+
+
+def test_numbers_are_no_classes_and_no_advice_for_a_regression(run: Runner, tmp_path: Path) -> None:
+    columns = make_reviews(40)
+    outcome = refuse(run, tmp_path, {**columns, "mood": [n / 7 for n in range(40)]})
+    assert "too many to be classes" in outcome.err and "regression" not in outcome.err
+
+
+def test_missing_options_are_told_as_other_errors(run: Runner, tmp_path: Path) -> None:
+    outcome = refuse(run, tmp_path, make_reviews(40), "--task", "text")
+    assert outcome.code == 2 and outcome.err.startswith(
+        "error: --task text needs --target.\n  fix:"
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrograd.cli.tasks.translation import fit
+from retrograd.cli.tasks.translation import fit, train
 from retrograd.cli.tasks.translation.batches import cut_epoch, make_buckets
 from retrograd.cli.tasks.translation.model import load_translation_model
 from retrograd.data.pairs import Pairs
@@ -253,3 +253,25 @@ def test_batches_hold_every_pair_once_and_nothing_else() -> None:
         assert len(new) == len(places) and not new & seen
         seen |= new
     assert len(seen) > 0.9 * len(kept)
+
+
+def test_a_table_without_the_column_is_told(run: Runner, model: Path, tmp_path: Path) -> None:
+    for name in ("sales.csv", "SALES.TSV"):
+        (tmp_path / name).write_text("day,sold\n1,2\n")
+        fail(run("predict", model, tmp_path / name), "no column 'english'", name, "day")
+    (tmp_path / "table").write_text("id,english\n1,five\n")
+    assert run("predict", model, tmp_path / "table").out == "cinco\n"
+
+
+def test_the_model_is_kept_if_the_report_fails(
+    run: Runner, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_to_report(*arguments: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(train, "find_nearest", fail_to_report)
+    out = tmp_path / "model"
+    assert run("train", pairs, *COLUMNS, "--epochs", 1, "--out", out).code == 1
+    assert load_translation_model(str(out)).translate(["one"]) != []
+    told = run("info", out)
+    assert told.code == 0 and "not whole" in told.out

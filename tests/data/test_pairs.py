@@ -64,6 +64,8 @@ def test_with_a_test_file_the_validation_part_is_as_short() -> None:
 def test_too_few_pairs() -> None:
     with pytest.raises(DataError, match="There are 9 pairs; a translator takes at least 50"):
         split_pairs(make_pairs(9), 0)
+    with pytest.raises(DataError, match="There is 1 pair; a translator"):
+        split_pairs(make_pairs(1), 0)
     with pytest.raises(DataError, match="Only 0 pairs"):
         split_pairs(make_pairs(), 0, make_pairs())
     with pytest.raises(DataError, match="Nothing is left"):
@@ -156,3 +158,11 @@ def test_the_nearest_of_what_shares_nothing_and_bad_input() -> None:
         NearestTranslation(["a"], ["b"], "letters")
     with pytest.raises(DataError, match="1 texts with 2"):
         NearestTranslation(["a"], ["b", "c"])
+
+
+def test_texts_shorter_than_the_runs_are_compared() -> None:
+    known = NearestTranslation(["1", "2", "a house"], ["one", "two", "una casa"])
+    assert known.translate(["2", "", "?", "1"]) == ["two", "one", "one", "one"]
+    assert NearestTranslation([""], ["nothing"]).translate(["", "x"]) == ["nothing"] * 2
+    words = NearestTranslation(["?", "!"], ["a", "b"], "words")
+    assert words.translate(["!", "x"]) == ["a", "a"]

@@ -55,7 +55,7 @@ def test_conllu_by_name() -> None:
     [
         (b"", "holds no text"),
         (b"# only\n# comments\n", "holds no words"),
-        (b"a N\nb\nc N\n", "Line 2 of .* has 1 columns, most lines have 2"),
+        (b"a N\nb\nc N\n", "Line 2 of .* has 1 column, most lines have 2"),
         (b"a\tN\n\tN\n", "Line 2 of .* has nothing in column 1"),
         (b"a\xff N\n", "not UTF-8"),
         (b"a\0 N\n", "zero bytes"),

@@ -154,3 +154,24 @@ def test_files(tmp_path: Path) -> None:
         read_text(path)
     with pytest.raises(DataError, match="cannot be read"):
         read_text(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("día\n".encode("utf-16"), "iconv -f UTF-16 -t"),
+        ("día\n".encode("utf-32"), "iconv -f UTF-32 -t"),
+        ("some words\n".encode("utf-16-le"), "iconv -f UTF-16LE"),
+        ("some words\n".encode("utf-16-be"), "iconv -f UTF-16BE"),
+        (b"PK\x03\x04\x14\x00\xff", "zip archive"),
+        (b"\x7fELF\x02\x01\x00\x00\x00\x00", "zero bytes"),
+        ("día\n".encode("latin-1"), "iconv -f LATIN1"),
+    ],
+)
+def test_files_in_other_encodings_and_no_texts(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_text(path)
+    assert words in f"{caught.value.message} {caught.value.fix}"
+    assert ("LATIN1" in str(caught.value.fix)) == ("LATIN1" in words)

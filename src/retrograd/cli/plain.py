@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from ..data.decoding import decode_text
 from ..data.text import read_text
 from ..errors import DataError
 from ..train.files import explain_write_error, write_atomically
@@ -17,17 +18,9 @@ def read_standard_input() -> str:
     r"""All of stdin, with `\n` at the ends of lines.
 
     Raises:
-        DataError: it is not UTF-8.
+        DataError: it is no text in UTF-8.
     """
-    content = sys.stdin.buffer.read()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"What stands on stdin is not UTF-8: byte {error.start}.",
-            fix="convert it first: iconv -f LATIN1 -t UTF-8",
-        ) from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return decode_text(sys.stdin.buffer.read(), "What stands on stdin")
 
 
 def read_lines(path: str) -> list[str]:

@@ -28,12 +28,18 @@ def predict(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Predict the target for every row of a table.
+    """Predict what a trained model tells of new data, by its task:
 
-    The file has a column `prediction`, one line for each row in the same order. Columns are found
-    by name; the target may be absent. Of a forecaster it has the steps that follow the end of the
-    table, with their times. A translator writes a translation for each line of a text, a tagger the
-    lines of a file with a tag behind each word.
+    \b
+      table        the target of each row, in the same order
+      text         the class of each row of a table, or of each line of a text
+      forecast     the steps that follow the end of the table, with their times
+      tags         the lines of the file with a tag behind each word
+      translation  a translation of each row of a table, or of each line of a text
+
+    In tables what is predicted is the column `prediction`. Columns are found by name; the target
+    may be absent. A language model writes with `retrograd generate`; an encoder (--task masked) is
+    where `retrograd train --task text --encoder` starts.
 
     Examples:
 

@@ -10,10 +10,15 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
-from ..errors import RetrogradError
+from ..errors import ArgumentError, RetrogradError
 
 FAILED = 1
+WRONG_USAGE = 2
 INTERRUPTED = 130
+
+
+class UsageError(ArgumentError):
+    """A command that lacks what it needs: told as any error, with the exit code of wrong usage."""
 
 
 def run_safely(command: Callable[..., None]) -> Callable[..., None]:
@@ -43,7 +48,8 @@ def run_safely(command: Callable[..., None]) -> Callable[..., None]:
             _write_error(f"error: {error.message}")
             if error.fix:
                 _write_error(f"  fix: {error.fix}")
-            raise typer.Exit(FAILED) from None
+            code = WRONG_USAGE if isinstance(error, UsageError) else FAILED
+            raise typer.Exit(code) from None
         except MemoryError:
             if wants_traceback():
                 raise

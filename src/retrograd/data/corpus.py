@@ -78,17 +78,7 @@ def read_texts(path: str | os.PathLike[str]) -> dict[str, str]:
                 f"The folder {str(place)!r} holds no file that ends in .txt.",
                 fix="name a text file, or a folder of text files",
             )
-    return {file.name: _read(file) for file in files}
-
-
-def _read(file: Path) -> str:
-    text = read_text(file)
-    if "\0" in text:
-        raise DataError(
-            f"{str(file)!r} is no text: it holds zero bytes.",
-            fix="give plain text; convert UTF-16 with iconv -f UTF-16 -t UTF-8",
-        )
-    return text
+    return {file.name: read_text(file) for file in files}
 
 
 def split_text(text: str) -> tuple[str, str, str]:

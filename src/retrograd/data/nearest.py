@@ -104,6 +104,8 @@ class NearestTranslation:
         hashed = np.zeros(len(codes), np.uint64)
         for length in range(1, LENGTHS[-1] + 1):
             ends = len(codes) - length + 1
+            if ends <= 0:  # all texts together are shorter than the run
+                break
             hashed = hashed[:ends] * FACTOR + codes[length - 1 :] + np.uint64(1)
             if length in LENGTHS:
                 inside = rows[:ends] == rows[length - 1 :]

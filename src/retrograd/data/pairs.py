@@ -140,8 +140,9 @@ def split_pairs(pairs: Pairs, seed: int, test: Pairs | None = None) -> PairSplit
         (85, 5, 10)
     """
     if len(pairs) < LEAST_PAIRS:
+        found = "is 1 pair" if len(pairs) == 1 else f"are {len(pairs)} pairs"
         raise DataError(
-            f"There are {len(pairs)} pairs; a translator takes at least {LEAST_PAIRS}, and learns "
+            f"There {found}; a translator takes at least {LEAST_PAIRS}, and learns "
             "little from fewer than 1,000."
         )
     notes, longest = [], None

@@ -216,13 +216,39 @@ def _put_on_grid(
     if length > LARGEST_GRID * len(order):
         raise DataError(
             f"The times in {name!r} leave most steps out: {len(order):,} rows for {length:,} steps "
-            f"of {np.timedelta64(step, 'us').astype(object)}.",
+            f"of {describe_step(step / 1e6)}.",
             fix="give a series without long gaps, or leave the times out with --drop",
         )
     rows = np.full(length, -1, np.int64)
     rows[places[::-1]] = order[::-1]  # of two rows of one step the first
     grid = ordered[0] + np.arange(length) * np.timedelta64(step, "us")
     return rows, grid, np.timedelta64(step, "us")
+
+
+def describe_step(seconds: float) -> str:
+    """The time between two steps in the largest unit that it is a whole number of.
+
+    Example:
+        >>> [describe_step(seconds) for seconds in (86400.0, 7200.0, 90.0, 0.5)]
+        ['1 day', '2 hours', '90 seconds', '0.5 seconds']
+    """
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds and seconds % length == 0:
+            number = int(seconds // length)
+            return f"{number:,} {unit}{'' if number == 1 else 's'}"
+    return f"{seconds:g} second{'' if seconds == 1 else 's'}"
+
+
+def describe_time(time: np.datetime64) -> str:
+    """A time to the second, of midnight only the date.
+
+    Example:
+        >>> describe_time(np.datetime64("2022-01-01T00:00:00.000000"))
+        '2022-01-01'
+        >>> describe_time(np.datetime64("2022-01-01T06:30"))
+        '2022-01-01 06:30:00'
+    """
+    return str(time.astype("datetime64[s]")).replace("T", " ").removesuffix(" 00:00:00")
 
 
 def _spread(array: NumpyArray, rows: NumpyArray) -> NumpyArray:

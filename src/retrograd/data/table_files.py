@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from retrograd.errors import DataError, FileFormatError, SaveError, suggest
 
-_FOREIGN_KINDS = {
+FOREIGN_KINDS = {
     b"PK\x03\x04": "a zip archive or an Excel workbook",
     b"\x1f\x8b": "compressed with gzip",
     b"BZh": "compressed with bzip2",
@@ -38,6 +38,8 @@ def read_bytes(path: str, limit: int = -1) -> bytes:
         fix = "Check the path."
         if os.path.isdir(folder):
             fix = suggest(os.path.basename(path), sorted(os.listdir(folder))) or fix
+        if path == "-":
+            fix = "Give /dev/stdin for a table on stdin."
         raise DataError(f"There is no file {path!r}.", fix=fix) from None
     except IsADirectoryError:
         raise DataError(
@@ -65,7 +67,7 @@ def find_format(path: str, start: bytes | None = None) -> str:
         start = read_bytes(path, 8192)
     if start.startswith(b"PAR1"):
         return "parquet"
-    for mark, kind in _FOREIGN_KINDS.items():
+    for mark, kind in FOREIGN_KINDS.items():
         if start.startswith(mark):
             raise FileFormatError(
                 f"{path!r} is {kind}; expected a CSV or Parquet file.",

@@ -76,7 +76,7 @@ class TaggedText:
         have = suggest(asked, self.names) if self.names else "The columns have no names."
         raise DataError(
             f"{self.source} has no column {asked!r} for the {what}: it has "
-            f"{self.width} {'column' if self.width == 1 else 'columns'}. {have}",
+            f"{count_columns(self.width)}. {have}",
             fix=f"give a number from 1 to {self.width}" + (" or a name" if self.names else ""),
         )
 
@@ -127,7 +127,7 @@ def read_tagged(path: str | os.PathLike[str]) -> list[TaggedText]:
     for text in texts[1:]:
         if text.width != texts[0].width:
             raise DataError(
-                f"{text.source} has {text.width} columns, but {texts[0].source} has "
+                f"{text.source} has {count_columns(text.width)}, but {texts[0].source} has "
                 f"{texts[0].width}.",
                 fix="put files of one kind into the folder",
             )
@@ -186,6 +186,11 @@ def parse_tagged(text: str, source: str = "the text") -> TaggedText:
     return TaggedText(source, lines, rows, sequences, separator, names)
 
 
+def count_columns(number: int) -> str:
+    """`1 column`, `2 columns`."""
+    return f"{number:,} column{'' if number == 1 else 's'}"
+
+
 def _cut(line: str, by_tabs: bool) -> list[str]:
     return line.split("\t") if by_tabs else BLANKS.split(line.strip(" \t"))
 
@@ -205,7 +210,7 @@ def _find_names(full: list[str], told: list[str], by_tabs: bool, width: int) -> 
 def _check_row(row: list[str], width: int, with_ids: bool, number: int, source: str) -> None:
     if len(row) != width:
         raise DataError(
-            f"Line {number} of {source} has {len(row)} columns, most lines have {width}: "
+            f"Line {number} of {source} has {count_columns(len(row))}, most lines have {width}: "
             f"{' '.join(row)!r:.80}.",
             fix="write one word a line, as many columns on each, and an empty line between "
             "sequences",

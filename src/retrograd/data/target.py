@@ -104,7 +104,8 @@ def _decide_task(
     style = find_number_style(table, column)
     numbers, bad = parse_numbers(column, style)
     if task == "classification":
-        _check_classes(table, name, codes, distinct)
+        few = "Choose another target, or group its values into a few classes."
+        _check_classes(table, name, codes, distinct, few)
         return TargetDecision(name, task, f"{len(distinct)} classes, as you asked")
     if task == "regression" or is_meant_as(numbers, bad, count):
         check_numbers(table, name, numbers, bad, style)
@@ -135,12 +136,13 @@ def _decide_task(
             f"The target {name!r} holds dates ({date_style}), for example {distinct[0]!r}.",
             fix="Give numbers instead, for example the days from a fixed date.",
         )
-    _check_classes(table, name, codes, distinct)
+    fix = "Choose another target, group its values, or give numbers for a regression."
+    _check_classes(table, name, codes, distinct, fix)
     return TargetDecision(name, "classification", f"{len(distinct)} different texts")
 
 
 def _check_classes(
-    table: Table, name: str, codes: np.ndarray[Any, Any], distinct: list[Any]
+    table: Table, name: str, codes: np.ndarray[Any, Any], distinct: list[Any], fix: str
 ) -> None:
     count = int((codes >= 0).sum())
     if len(distinct) > max(2, count // 2) or len(distinct) > LARGEST_CLASS_COUNT:
@@ -149,5 +151,5 @@ def _check_classes(
             f"The target {name!r} has {len(distinct)} different values in {count} rows of "
             f"{table.source} ({shown}, ...): too many to be classes (at most half of the rows and "
             f"{LARGEST_CLASS_COUNT}).",
-            fix="Choose another target, group its values, or give numbers for a regression.",
+            fix=fix,
         )

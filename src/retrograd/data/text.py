@@ -14,6 +14,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from ..errors import ArgumentError, ArgumentTypeError, DataError, FileFormatError
+from .decoding import decode_text
 from .sequences import as_count
 
 NumpyArray = np.ndarray[Any, Any]
@@ -339,7 +340,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     """The text of a file in UTF-8, with line ends as they are read on any system.
 
     Raises:
-        DataError: there is no such file, it is empty, or it holds no UTF-8.
+        DataError: there is no such file, it is empty, or it is no text in UTF-8.
     """
     try:
         with open(path, "rb") as file:
@@ -348,15 +349,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
         raise DataError(f"{os.fspath(path)!r} cannot be read: {error.strerror}.") from None
     if not content.strip():
         raise DataError(f"{os.fspath(path)!r} holds no text.")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{os.fspath(path)!r} is not UTF-8: byte {error.start} in line {line}.",
-            fix="convert it first: iconv -f LATIN1 -t UTF-8",
-        ) from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return decode_text(content, repr(os.fspath(path)))
 
 
 def check_text(text: Any) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from ...errors import ArgumentError, FileFormatError
+from ..run import UsageError
 
 if TYPE_CHECKING:
     from ...train.saving import ModelInfo
@@ -86,7 +85,7 @@ def check_options(task: Task, given: Mapping[str, Any], name: str | None) -> dic
 
     Raises:
         ArgumentError: one has no meaning for the task.
-        typer.BadParameter: one that it needs is missing.
+        UsageError: one that it needs is missing.
     """
     options = {option: value for option, value in given.items() if value not in (None, [])}
     for option in options:
@@ -96,5 +95,8 @@ def check_options(task: Task, given: Mapping[str, Any], name: str | None) -> dic
             )
     for option in task.required:
         if option not in options:
-            raise typer.BadParameter(f"Missing option '{option}'.")
+            needs = f"--task {name}" if name else "Training on a table"
+            raise UsageError(
+                f"{needs} needs {option}.", fix=f"Add {option}; retrograd train --help tells more."
+            )
     return options

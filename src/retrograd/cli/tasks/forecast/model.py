@@ -9,7 +9,7 @@ import numpy as np
 
 from .... import nn
 from ....data.forecast import WindowPlan
-from ....data.series import Series, read_series
+from ....data.series import Series, describe_step, read_series
 from ....data.table import Table
 from ....errors import DataError, FileFormatError
 from ....train.saving import load_model, save_model
@@ -102,7 +102,7 @@ class ForecastModel:
 
 
 def _describe_step(seconds: float | None) -> str:
-    return "not known" if seconds is None else f"{seconds:g} s"
+    return "not known" if seconds is None else describe_step(seconds)
 
 
 def load_forecast_model(path: str) -> ForecastModel:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .... import optim
 from ....data.forecast import MOST_WINDOWS, WindowPlan, plan_windows, rescale
-from ....data.series import Series, read_series
+from ....data.series import Series, describe_time, read_series
 from ....data.table import read_table
 from ....errors import DataError
 from ....ops import random
@@ -202,6 +202,7 @@ def _show_series(
     output.say(f"{data}: {count(rows, 'row')}, {count(len(series), 'step')}{step}")
     output.warn(*notes, *series.notes)
     if series.date is not None:
-        output.say(f"Times: {series.date!r}, from {series.times[0]} to {series.times[-1]}")  # type: ignore[index]
+        first, last = (describe_time(series.times[place]) for place in (0, -1))  # type: ignore[index]
+        output.say(f"Times: {series.date!r}, from {first} to {last}")
     if series.names:
         output.say(f"Also sees: {shorten_list([repr(name) for name in series.names], 20)}")

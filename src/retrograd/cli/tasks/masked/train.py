@@ -134,7 +134,7 @@ def _show_text(
     files = "" if len(corpus.files) == 1 else f" in {count(len(corpus.files), 'file')}"
     tokens = sum(map(len, parts))
     output.say(
-        f"{data}: {tokens:,} {kind}{files}, {len(vocabulary.symbols):,} different ones known"
+        f"{data}: {tokens:,} {kind}{files}, {count(len(vocabulary.symbols), 'different one')} known"
     )
     if len(corpus.files) > 1:
         output.say(f"  {shorten_list(corpus.files, 10)}")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import typer
 
 from ....data.encode import EncodingReport
 from ....data.encoders import find_rows_without
 from ....data.table import Table, read_table, write_predictions
 from ....errors import DataError
-from ...run import Output, count, shorten_list
+from ...run import Output, UsageError, count, shorten_list
 from ..scores import describe_classes, lay_out_scores, report_classes, score_classes, score_numbers
 from ..task import PredictRequest
 from .model import Predictions, TableModel, load_table_model
@@ -21,7 +20,7 @@ def predict_rows(request: PredictRequest, output: Output) -> None:
     """Write a prediction for each row of a table."""
     out = request.out
     if out is None:
-        raise typer.BadParameter("Missing option '--out'.")
+        raise UsageError("Predictions for a table need --out.", fix="Add --out predictions.csv.")
     trained = load_table_model(request.model)
     if trained.preprocessor.task == "regression":
         request.refuse_probabilities("predicts numbers")

@@ -11,7 +11,7 @@ import numpy as np
 from .... import losses, models
 from ....data.tag_counts import FrequentTags
 from ....data.tag_encoder import EncodedWords, TagEncoder
-from ....data.tagged import TaggedText
+from ....data.tagged import TaggedText, count_columns
 from ....errors import DataError
 from ....ops.arithmetic import maximum
 from ....ops.comparison import greater
@@ -73,8 +73,8 @@ class Columns:
         lacks_tags = text.width == self.width - 1 and self.tags == str(self.width)
         if not self.words.isdigit() or not (text.width == self.width or lacks_tags):
             raise DataError(
-                f"{text.source} has {text.width} columns; the model learned the words in column "
-                f"{self.words} of {self.width}.",
+                f"{text.source} has {count_columns(text.width)}; the model learned the words "
+                f"in column {self.words} of {self.width}.",
                 fix="give a file with the same columns, or with one word a line and nothing else",
             )
         return text.find_column(self.words, "words")
@@ -88,8 +88,8 @@ class Columns:
         if text.width == self.width or (text.names and not self.tags.isdigit()):
             return text.find_column(self.tags, "tags")
         raise DataError(
-            f"{text.source} has {text.width} columns; the tags were in column {self.tags} of "
-            f"{self.width}.",
+            f"{text.source} has {count_columns(text.width)}; the tags were in column "
+            f"{self.tags} of {self.width}.",
             fix="give a file with the columns of the one that was learned",
         )
 

@@ -12,6 +12,7 @@ from .... import models
 from ....data.target_encoders import ClassTarget, target_from_json
 from ....data.text import Vocabulary, load_vocabulary
 from ....train.saving import load_model, save_model
+from ...run import Output, count
 from ..networks import find_probabilities
 from ..sections import read_section, tell_damaged, tell_mismatch
 from .fit import find_logits
@@ -66,6 +67,13 @@ class TextModel:
 def encode_texts(vocabulary: Vocabulary, texts: Sequence[str], longest: int) -> list[NumpyArray]:
     """The tokens of each text, the first `longest` of them."""
     return [vocabulary.encode(text)[:longest] for text in texts]
+
+
+def tell_cut(vocabulary: Vocabulary, texts: Sequence[str], longest: int, output: Output) -> None:
+    """Say how many texts are longer than what is read of them."""
+    cut = sum(len(vocabulary.encode(text)) > longest for text in texts)
+    if cut:
+        output.warn(f"{count(cut, 'text')} cut off after {longest:,} tokens")
 
 
 def load_text_model(path: str) -> TextModel:

@@ -17,7 +17,7 @@ from ...plain import STANDARD_INPUT, read_lines
 from ...run import Output, count
 from ..scores import describe_classes, lay_out_scores, report_classes, score_classes
 from ..task import PredictRequest
-from .model import TextModel, load_text_model
+from .model import TextModel, load_text_model, tell_cut
 
 
 def predict_texts(request: PredictRequest, output: Output) -> None:
@@ -96,6 +96,7 @@ def _read_table(data: str, output: Output) -> Table:
 def _judge(trained: TextModel, texts: Sequence[str], output: Output) -> tuple[Any, int]:
     """The probabilities of the classes, and of how many texts nothing is known."""
     rows = trained.encode(texts)
+    tell_cut(trained.vocabulary, texts, trained.longest, output)
     unknown = count_unknown(rows, trained.vocabulary)
     if unknown:
         output.warn(

@@ -30,7 +30,7 @@ from ..table.recipe import find_class_weights
 from ..table.stages import keep_classes
 from ..task import TrainRequest
 from .fit import TextFit, find_logits, fit_texts
-from .model import TextModel, encode_texts
+from .model import TextModel, encode_texts, tell_cut
 from .recipe import (
     ENCODER_DROPOUT,
     MOST_SYMBOLS,
@@ -179,14 +179,12 @@ def learn(
         output.say(f"Network: {recipe.describe(len(vocabulary), len(target.classes))}")
         if weights is not None:
             output.warn("the classes differ much in size: rows of rare ones weigh more in training")
+        tell_cut(vocabulary, texts, recipe.longest, output)
         held_out = (
             encode_texts(vocabulary, [texts[row] for row in validation], recipe.longest),
             target.encode(data.table.rows(validation)),
         )
     rows = encode_texts(vocabulary, [texts[row] for row in train], recipe.longest)
-    cut = sum(len(row) == recipe.longest for row in rows)
-    if cut and validation is not None:
-        output.warn(f"{count(cut, 'text')} cut off after {recipe.longest:,} tokens")
     with show_share("training" if validation is not None else "all rows") as show:
         fitted = fit_texts(network, recipe, rows, labels, seed, weights, held_out, epochs, show)
     return Learned(network, vocabulary, target, fitted)

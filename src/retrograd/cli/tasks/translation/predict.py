@@ -15,6 +15,9 @@ from ...run import Output, count
 from ..task import PredictRequest
 from .model import load_translation_model
 
+TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq")
+"""Endings of files that are tables, whatever they hold."""
+
 
 def translate_file(request: PredictRequest, output: Output) -> None:
     """Print or write a translation for each line of a text, or for each row of a table."""
@@ -66,7 +69,12 @@ def evaluate_translations(model: str, data: str, output: Output) -> None:
 
 
 def _is_table(path: str, column: str) -> bool:
-    """Whether a file has the column of the source: else it is read as one text a line."""
+    """Whether a file is a table by its ending, or has the column of the source.
+
+    Else it is read as one text a line.
+    """
+    if path.lower().endswith(TABLES):
+        return True
     start = read_bytes(path, 65536)
     if find_format(path, start[:8192]) == "parquet":
         return True

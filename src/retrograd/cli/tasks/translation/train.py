@@ -61,6 +61,7 @@ def train_translator(request: TrainRequest, output: Output) -> None:
             model, buckets, split.validation, recipe, limit, minutes, seed, tell, show
         )
     output.say(f"Read the pairs {fitted.epochs:.2f} times in {fitted.seconds:.0f} s")
+    model.save(out)  # what was learned is kept, whatever happens to the report
     with show_share("translating the test part") as show:
         translations = model.translate(split.test.sources, tell=lambda share: show(share, ""))
     nearest, unit = find_nearest(split)
