@@ -142,7 +142,8 @@ def write(path: Path, content: bytes) -> Path:
         (b"  \n ", ["holds no text"]),
         (b"too short", ["9 characters", "at least 1,000"]),
         (b"\x80\xff" * 900, ["not UTF-8"]),
-        (b"a\0" * 900, ["no text", "zero bytes"]),
+        (b"ab\0\0" * 900, ["no text", "zero bytes"]),
+        (b"a\0" * 900, ["iconv -f UTF-16LE"]),
     ],
 )
 def test_a_bad_text_is_told(run: Runner, tmp_path: Path, content: bytes, words: list[str]) -> None:

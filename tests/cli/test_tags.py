@@ -140,7 +140,7 @@ def test_what_cannot_be_learned(
             "1\tThe\t_\tDET" + "\t_" * 6 + "\n",
             "has 10 columns; the tags were in column 2",
         ),
-        ("evaluate", "a\nb\n", "has 1 columns; the tags were in column 2 of 2"),
+        ("evaluate", "a\nb\n", "has 1 column; the tags were in column 2 of 2"),
         ("predict", "", "holds no text"),
     ],
 )

@@ -104,8 +104,8 @@ def _decide_task(
     style = find_number_style(table, column)
     numbers, bad = parse_numbers(column, style)
     if task == "classification":
-        few = "Choose another target, or group its values into a few classes."
-        _check_classes(table, name, codes, distinct, few)
+        fix = "Choose another target, or group its values into a few classes."
+        _check_classes(table, name, codes, distinct, fix)
         return TargetDecision(name, task, f"{len(distinct)} classes, as you asked")
     if task == "regression" or is_meant_as(numbers, bad, count):
         check_numbers(table, name, numbers, bad, style)
